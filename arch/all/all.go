@@ -1,0 +1,27 @@
+// Package all lists every architecture that Leakvisor knows. Adding one is a
+// folder below arch and a line here.
+package all
+
+import (
+	"debug/elf"
+
+	"github.com/leakvisor/leakvisor/arch"
+	"github.com/leakvisor/leakvisor/arch/x86"
+)
+
+// Archs returns all architectures.
+func Archs() []*arch.Arch {
+	return []*arch.Arch{
+		x86.AMD64(),
+	}
+}
+
+// ByELF returns the architecture of an ELF header, nil if it is not known.
+func ByELF(m elf.Machine, c elf.Class, d elf.Data) *arch.Arch {
+	for _, a := range Archs() {
+		if a.ELF == (arch.ELF{Machine: m, Class: c, Data: d}) {
+			return a
+		}
+	}
+	return nil
+}

@@ -1,0 +1,154 @@
+package arch
+
+import (
+	"debug/elf"
+	"encoding/binary"
+)
+
+// Arch is one guest architecture: a family, a word size and a byte order.
+type Arch struct {
+	// Name is for printing only.
+	Name string
+
+	// ELF says which ELF files are of this architecture.
+	ELF ELF
+
+	// WordSize is the size of a pointer and of unsigned long, in bytes.
+	WordSize int
+	// Order is the byte order of the guest's memory.
+	Order binary.ByteOrder
+
+	// Regs are the registers that take part in calls, unwinding and root
+	// scanning.
+	Regs []Reg
+	// Call is the C calling convention of the kernel.
+	Call Call
+
+	// Paging describes Linux's own page tables; nil where they cannot be
+	// walked.
+	Paging *Paging
+	// Linux holds the kernel's names and layout constants.
+	Linux Linux
+
+	// Text finds function exits; nil where there is no disassembler.
+	Text Disassembler
+	// QEMU says how qemu-system runs it; nil where QEMU cannot.
+	QEMU *QEMU
+}
+
+// ELF identifies an architecture in an ELF header.
+type ELF struct {
+	Machine elf.Machine
+	Class   elf.Class
+	Data    elf.Data
+}
+
+// Reg is one register.
+type Reg struct {
+	Name  string
+	DWARF int // DWARF register number, -1 for none
+	GDB   int // index in GDB's register file for the target
+	Size  int // bytes
+}
+
+// Call is a C calling convention. Registers are given by name.
+type Call struct {
+	Args   []string // integer arguments, in order
+	Result string   // integer result
+	PC     string
+	SP     string
+	FP     string // frame pointer or the register unwinding starts from
+	// Link is the register with the return address at a function's first
+	// instruction; empty where the call pushes it on the stack, at SP.
+	Link string
+}
+
+// Linux names what the kernel of this architecture keeps where.
+type Linux struct {
+	// Text is the lowest address that only kernel text can have: the first
+	// instruction executed at or above it belongs to the kernel.
+	Text uint64
+	// SlideAlign is the alignment of the KASLR slide, in bytes; zero where
+	// the kernel is never moved.
+	SlideAlign uint64
+	// PerCPUBase is the register that holds the running CPU's per-CPU
+	// offset in kernel mode; empty where only __per_cpu_offset serves.
+	PerCPUBase string
+	// SwitchedSP is the member path of task_struct which holds a sleeping
+	// task's stack pointer, for example "thread.sp".
+	SwitchedSP string
+	// ReturnThunks are symbols to which a jump is a return in disguise; those
+	// that a kernel lacks are skipped.
+	ReturnThunks []string
+	// StackSize is THREAD_SIZE in bytes where the types do not say it
+	// (sizeof union thread_union); zero otherwise.
+	StackSize uint64
+	// DirectMap is where physical address zero is mapped, Vmemmap where the
+	// struct page of page frame zero is (SPARSEMEM_VMEMMAP); nil where the
+	// kernel has no such fixed place.
+	DirectMap, Vmemmap *Base
+}
+
+// Base is an address that the kernel keeps in a variable, or else has as a
+// constant.
+type Base struct {
+	Symbol string // of the word that holds it, empty or absent for none
+	Value  uint64 // without the variable; zero for none
+}
+
+// QEMU says how qemu-system runs a guest of this architecture.
+type QEMU struct {
+	Binary  string // for example "qemu-system-x86_64"
+	Package string // Debian package that has it
+	Machine string // -M
+	CPU     string // -cpu, empty for the machine's default
+	Console string // console= argument for the kernel command line
+	// LowRAM is the guest physical address at which RAM above LowRAMMax
+	// continues, and LowRAMMax the size of RAM below the hole, in bytes.
+	LowRAMMax uint64
+	HighRAM   uint64
+}
+
+// Exit is one way out of a function.
+type Exit struct {
+	Addr uint64 // of the instruction that leaves
+	Tail uint64 // target of a tail call; zero for a return
+}
+
+// Disassembler finds the exits of a function from its bytes.
+type Disassembler interface {
+	// Exits returns the instructions of code, which starts at addr, that
+	// leave [addr, addr+len(code)): returns, jumps to one of the thunks (a
+	// return in disguise) and jumps elsewhere (tail calls, or a jump to the
+	// function's other part). It errs where the code cannot be decoded.
+	Exits(addr uint64, code []byte, thunks map[uint64]bool) ([]Exit, error)
+}
+
+// Reg finds a register by name.
+func (a *Arch) Reg(name string) (Reg, bool) {
+	for _, r := range a.Regs {
+		if r.Name == name {
+			return r, true
+		}
+	}
+	return Reg{}, false
+}
+
+// Word reads one machine word from the start of b.
+func (a *Arch) Word(b []byte) uint64 { return a.Uint(b[:a.WordSize]) }
+
+// Uint reads an unsigned integer of len(b) bytes: 1, 2, 4 or 8; other
+// lengths read as zero.
+func (a *Arch) Uint(b []byte) uint64 {
+	switch len(b) {
+	case 1:
+		return uint64(b[0])
+	case 2:
+		return uint64(a.Order.Uint16(b))
+	case 4:
+		return uint64(a.Order.Uint32(b))
+	case 8:
+		return a.Order.Uint64(b)
+	}
+	return 0
+}

@@ -1,0 +1,41 @@
+package arch
+
+// Paging describes Linux's page tables as rows, the outermost level first.
+// It is what the kernel builds (from swapper_pg_dir), not what the MMU has:
+// soft TLBs and hashed MMUs then become the same rows.
+type Paging struct {
+	// PageShift is log2 of the page size.
+	PageShift uint
+	// EntrySize is the size of a table entry in bytes.
+	EntrySize int
+	// VABits is the number of virtual address bits that are translated with
+	// all Levels; Canonical says that the bits above must equal the topmost.
+	VABits    uint
+	Canonical bool
+	// Levels are the tables from the root down to the pages.
+	Levels []Level
+	// Present is the mask of which any bit set makes an entry valid.
+	Present uint64
+	// Frame is the mask of the physical address in an entry.
+	Frame uint64
+	// RootSymbols are the symbols of the kernel's root table, tried in order.
+	RootSymbols []string
+	// RootRegister is the register which holds the running root's physical
+	// address (masked by Frame), empty where there is none.
+	RootRegister string
+	// Extra is a level outside Levels that is in use only where ExtraRegister
+	// has a bit of ExtraMask set (x86's fifth level, CR4.LA57).
+	Extra         *Level
+	ExtraRegister string
+	ExtraMask     uint64
+}
+
+// Level is one level of a page table.
+type Level struct {
+	Name  string // Linux's name: pgd, p4d, pud, pmd, pte
+	Shift uint   // lowest virtual address bit of its index
+	Bits  uint   // number of index bits
+	// Leaf is the mask of which any bit set makes an entry of this level map
+	// memory itself (a huge page); zero where only the last level maps.
+	Leaf uint64
+}

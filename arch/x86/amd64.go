@@ -1,0 +1,97 @@
+package x86
+
+import (
+	"debug/elf"
+	"encoding/binary"
+
+	"github.com/leakvisor/leakvisor/arch"
+)
+
+// AMD64 returns the row of x86-64.
+func AMD64() *arch.Arch {
+	return &arch.Arch{
+		Name:     "x86_64",
+		ELF:      arch.ELF{Machine: elf.EM_X86_64, Class: elf.ELFCLASS64, Data: elf.ELFDATA2LSB},
+		WordSize: 8,
+		Order:    binary.LittleEndian,
+		Regs: []arch.Reg{
+			{Name: "rax", DWARF: 0, GDB: 0, Size: 8},
+			{Name: "rbx", DWARF: 3, GDB: 1, Size: 8},
+			{Name: "rcx", DWARF: 2, GDB: 2, Size: 8},
+			{Name: "rdx", DWARF: 1, GDB: 3, Size: 8},
+			{Name: "rsi", DWARF: 4, GDB: 4, Size: 8},
+			{Name: "rdi", DWARF: 5, GDB: 5, Size: 8},
+			{Name: "rbp", DWARF: 6, GDB: 6, Size: 8},
+			{Name: "rsp", DWARF: 7, GDB: 7, Size: 8},
+			{Name: "r8", DWARF: 8, GDB: 8, Size: 8},
+			{Name: "r9", DWARF: 9, GDB: 9, Size: 8},
+			{Name: "r10", DWARF: 10, GDB: 10, Size: 8},
+			{Name: "r11", DWARF: 11, GDB: 11, Size: 8},
+			{Name: "r12", DWARF: 12, GDB: 12, Size: 8},
+			{Name: "r13", DWARF: 13, GDB: 13, Size: 8},
+			{Name: "r14", DWARF: 14, GDB: 14, Size: 8},
+			{Name: "r15", DWARF: 15, GDB: 15, Size: 8},
+			{Name: "rip", DWARF: 16, GDB: 16, Size: 8},
+			{Name: "eflags", DWARF: 49, GDB: 17, Size: 4},
+			{Name: "fs_base", DWARF: 58, GDB: 24, Size: 8},
+			{Name: "gs_base", DWARF: 59, GDB: 25, Size: 8},
+			{Name: "k_gs_base", DWARF: -1, GDB: 26, Size: 8},
+			{Name: "cr3", DWARF: -1, GDB: 29, Size: 8},
+			{Name: "cr4", DWARF: -1, GDB: 30, Size: 8},
+		},
+		Call: arch.Call{
+			Args:   []string{"rdi", "rsi", "rdx", "rcx", "r8", "r9"},
+			Result: "rax",
+			PC:     "rip",
+			SP:     "rsp",
+			FP:     "rbp",
+		},
+		Paging: &arch.Paging{
+			PageShift: 12,
+			EntrySize: 8,
+			VABits:    48,
+			Canonical: true,
+			Levels: []arch.Level{
+				{Name: "pgd", Shift: 39, Bits: 9},
+				{Name: "pud", Shift: 30, Bits: 9, Leaf: pagePSE},
+				{Name: "pmd", Shift: 21, Bits: 9, Leaf: pagePSE},
+				{Name: "pte", Shift: 12, Bits: 9},
+			},
+			Present:       pagePresent,
+			Frame:         0x000f_ffff_ffff_f000,
+			RootSymbols:   []string{"init_top_pgt", "swapper_pg_dir"},
+			RootRegister:  "cr3",
+			Extra:         &arch.Level{Name: "pgd", Shift: 48, Bits: 9},
+			ExtraRegister: "cr4",
+			ExtraMask:     1 << 12, // CR4.LA57
+		},
+		Linux: arch.Linux{
+			Text:         0xffff_ffff_8000_0000, // __START_KERNEL_map
+			SlideAlign:   2 << 20,               // CONFIG_PHYSICAL_ALIGN's least value
+			PerCPUBase:   "gs_base",
+			SwitchedSP:   "thread.sp",
+			ReturnThunks: []string{"__x86_return_thunk", "srso_return_thunk", "srso_alias_return_thunk", "retbleed_return_thunk", "its_return_thunk", "call_depth_return_thunk"},
+			StackSize:    16 << 10, // THREAD_SIZE without KASAN
+			// Documentation/arch/x86/x86_64/mm.rst; the values are those of
+			// four levels without randomization.
+			DirectMap: &arch.Base{Symbol: "page_offset_base", Value: 0xffff_8880_0000_0000},
+			Vmemmap:   &arch.Base{Symbol: "vmemmap_base", Value: 0xffff_ea00_0000_0000},
+		},
+		Text: text{bits: 64},
+		QEMU: &arch.QEMU{
+			Binary:    "qemu-system-x86_64",
+			Package:   "qemu-system-x86",
+			Machine:   "pc",
+			CPU:       "qemu64",
+			Console:   "ttyS0",
+			LowRAMMax: 3 << 30,
+			HighRAM:   4 << 30,
+		},
+	}
+}
+
+// Bits of a page table entry, Intel SDM volume 3, table 4-19.
+const (
+	pagePresent = 1 << 0
+	pagePSE     = 1 << 7
+)

@@ -1,0 +1,205 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"regexp"
+	"time"
+
+	"github.com/leakvisor/leakvisor/hooks"
+	"github.com/leakvisor/leakvisor/hv"
+	"github.com/leakvisor/leakvisor/hv/qemu"
+	"github.com/leakvisor/leakvisor/leak"
+	"github.com/leakvisor/leakvisor/report"
+	"github.com/leakvisor/leakvisor/symbols"
+)
+
+type runCmd struct {
+	Kernel  string `required:"" type:"existingfile" placeholder:"FILE" help:"Kernel to boot: bzImage or ELF."`
+	VMLinux string `name:"vmlinux" required:"" type:"existingfile" placeholder:"FILE" help:"The same kernel's vmlinux with debug information."`
+	Initrd  string `type:"existingfile" placeholder:"FILE" help:"Initial RAM disk."`
+	Append  string `placeholder:"ARGS" help:"Kernel command line, added to the console argument."`
+	Memory  size   `default:"512M" placeholder:"SIZE" help:"Guest RAM, for example 512M or 2G (${default})."`
+	SMP     int    `default:"1" placeholder:"N" help:"Number of vCPUs (${default})."`
+	HV      string `name:"hv" enum:"auto,qemu" default:"auto" help:"What runs the guest: auto or qemu (${default})."`
+
+	Track     []string      `default:"slab,vmalloc,percpu" enum:"slab,vmalloc,percpu,pages" help:"Allocators to track: slab, vmalloc, percpu, pages (${default})."`
+	ScanAt    string        `enum:"poweroff,never" default:"poweroff" help:"Scan when the guest is about to power off, halt, reboot or panic: poweroff or never (${default})."`
+	ScanEvery time.Duration `placeholder:"DURATION" help:"Also scan at this interval of real time."`
+	ScanOn    string        `placeholder:"REGEX" help:"Also scan when the guest's console prints a line that matches."`
+	MinAge    time.Duration `placeholder:"DURATION" help:"Leave out orphans younger than this, in guest time (default 0s)."`
+
+	ModuleSymbols string `type:"existingdir" placeholder:"DIR" help:"Where .ko files with debug information are; without it the guest's own symbol tables serve."`
+
+	Format  string        `enum:"text,json" default:"text" help:"Report format: text or json (${default})."`
+	Output  string        `type:"path" placeholder:"FILE" help:"Where the report goes (default: standard output)."`
+	Console string        `placeholder:"FILE" help:"Where the guest's console output goes; - for standard error (default: nowhere)."`
+	Timeout time.Duration `placeholder:"DURATION" help:"Scan and end the guest after this much real time."`
+	Quiet   bool          `short:"q" help:"No progress."`
+	Verbose bool          `short:"v" help:"Log details to standard error."`
+}
+
+// Run boots the guest, tracks it to its end and writes the reports.
+func (c *runCmd) Run(ctx context.Context, status *int) (err error) {
+	var scanOn *regexp.Regexp
+	if c.ScanOn != "" {
+		if scanOn, err = regexp.Compile(c.ScanOn); err != nil {
+			return fmt.Errorf("--scan-on: %w", err)
+		}
+	}
+	if c.SMP < 1 || c.SMP > 255 {
+		return fmt.Errorf("--smp: %d is not between 1 and 255", c.SMP)
+	}
+	track, err := parseTrack(c.Track)
+	if err != nil {
+		return err
+	}
+	cache, err := cacheDir()
+	if err != nil {
+		return err
+	}
+	log := slog.New(slog.DiscardHandler)
+	if c.Verbose {
+		log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	}
+	progress := newProgress(os.Stderr, c.Quiet)
+	defer progress.finish()
+
+	progress.stage("reading symbols of " + filepath.Base(c.VMLinux))
+	img, err := symbols.Open(c.VMLinux, &symbols.Options{CacheDir: cache, Logger: log})
+	if err != nil {
+		return err
+	}
+	defer img.Close()
+	if img.Arch() == nil || img.Arch().QEMU == nil {
+		return fmt.Errorf("%s: no emulator is known for this architecture", c.VMLinux)
+	}
+
+	out, err := openOutput(c.Output)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, out.commit()) }()
+	console, err := openConsole(c.Console)
+	if err != nil {
+		return err
+	}
+	defer console.Close()
+
+	watch := newConsoleWatch(console, scanOn)
+	m, err := qemu.Start(ctx, qemu.Config{
+		Arch:        img.Arch(),
+		Kernel:      c.Kernel,
+		Initrd:      c.Initrd,
+		Append:      c.append(img.Arch().QEMU.Console),
+		MemoryBytes: uint64(c.Memory),
+		SMP:         c.SMP,
+		Console:     watch,
+		CacheDir:    cache,
+		Logger:      log,
+	})
+	if err != nil {
+		return &statusError{exitGuestStart(err), err}
+	}
+	defer func() { err = errors.Join(err, m.Close()) }()
+
+	s, err := leak.New(img, m, &leak.Options{
+		Track:         track,
+		MinAge:        c.MinAge,
+		ScanAtEnd:     c.ScanAt == "poweroff",
+		ScanEvery:     c.ScanEvery,
+		ScanNow:       watch.matched,
+		Timeout:       c.Timeout,
+		ModuleSymbols: c.ModuleSymbols,
+		HV:            "qemu",
+		Progress:      progress.update,
+		Logger:        log,
+		Report: func(r *report.Report) error {
+			progress.finish()
+			*status = max(*status, verdictStatus(r.Verdict))
+			return c.write(out, r)
+		},
+	})
+	if err != nil {
+		return err
+	}
+	progress.stage("booting " + filepath.Base(c.Kernel))
+	err = s.Run(ctx)
+	progress.finish()
+	var gone *hv.ExitError
+	switch {
+	case errors.Is(err, hooks.ErrWrongKernel):
+		return err
+	case errors.As(err, &gone), errors.Is(err, leak.ErrGuestFailed):
+		return &statusError{exitGuest, fmt.Errorf("%w%s", err, watch.tail())}
+	case err != nil:
+		return &statusError{exitGuest, err}
+	}
+	return nil
+}
+
+func (c *runCmd) append(console string) string {
+	args := "console=" + console
+	if c.Append != "" {
+		args += " " + c.Append
+	}
+	return args
+}
+
+func (c *runCmd) write(w io.Writer, r *report.Report) error {
+	if c.Format == "json" {
+		return report.WriteJSON(w, r)
+	}
+	return report.WriteText(w, r, &report.TextOptions{Allocators: hooks.Names()})
+}
+
+// verdictStatus is the exit status of one report; a run's is the greatest.
+func verdictStatus(v report.Verdict) int {
+	switch v {
+	case report.Clean:
+		return exitClean
+	case report.Leaks:
+		return exitLeaks
+	}
+	return exitUnknown
+}
+
+func parseTrack(names []string) ([]hooks.Class, error) {
+	var out []hooks.Class
+	for _, n := range names {
+		c, err := hooks.ParseClass(n)
+		if err != nil {
+			return nil, fmt.Errorf("--track: %w", err)
+		}
+		out = append(out, c)
+	}
+	return out, nil
+}
+
+// exitGuestStart tells a missing file or tool (usage) from a guest that
+// failed to start.
+func exitGuestStart(err error) int {
+	var gone *hv.ExitError
+	if errors.As(err, &gone) {
+		return exitGuest
+	}
+	return exitUsage
+}
+
+// cacheDir is where compiled plugins and symbol indexes are kept:
+// $LEAKVISOR_CACHE, or leakvisor in the user's cache directory.
+func cacheDir() (string, error) {
+	if d := os.Getenv("LEAKVISOR_CACHE"); d != "" {
+		return d, nil
+	}
+	d, err := os.UserCacheDir()
+	if err != nil {
+		return "", fmt.Errorf("no cache directory: %w; set LEAKVISOR_CACHE", err)
+	}
+	return filepath.Join(d, "leakvisor"), nil
+}

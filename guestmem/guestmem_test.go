@@ -1,0 +1,148 @@
+package guestmem_test
+
+import (
+	"encoding/binary"
+	"errors"
+	"testing"
+
+	"github.com/leakvisor/leakvisor/arch/x86"
+	"github.com/leakvisor/leakvisor/guestmem"
+)
+
+const (
+	ramBase = 0x10_0000
+	ramSize = 0x40_0000
+)
+
+// tables builds x86-64 page tables in a RAM at ramBase: a 4 KiB page, a
+// 2 MiB page and a 1 GiB page.
+func tables(t testing.TB) (*guestmem.RAM, []byte, *guestmem.AddressSpace) {
+	t.Helper()
+	data := make([]byte, ramSize)
+	put := func(table, index int, entry uint64) {
+		binary.LittleEndian.PutUint64(data[table+8*index:], entry)
+	}
+	const pgd, pud, pmd, pte = 0, 0x1000, 0x2000, 0x3000
+	put(pgd, 0x1ff, ramBase+pud|1)
+	put(pud, 0x1fe, ramBase+pmd|1)
+	put(pud, 0x1ff, 0|1<<7|1) // 1 GiB at 0
+	put(pmd, 0, ramBase+pte|1)
+	put(pmd, 1, 0x20_0000|1<<7|1) // 2 MiB at 2 MiB
+	put(pmd, 2, 0xdead_0000_0000|1)
+	put(pte, 0, ramBase+0x5000|1|1<<63)
+	put(pte, 1, ramBase+0x9000|1)
+	ram, err := guestmem.NewRAM(guestmem.Piece{GPA: ramBase, Data: data})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := guestmem.NewAddressSpace(ram, x86.AMD64(), ramBase+pgd|0xfff)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ram, data, s
+}
+
+func TestTranslate(t *testing.T) {
+	_, _, s := tables(t)
+	for _, c := range []struct {
+		gva  guestmem.GVA
+		gpa  guestmem.GPA
+		left uint64
+	}{
+		{0xffff_ffff_8000_0000, ramBase + 0x5000, 0x1000},
+		{0xffff_ffff_8000_1ffe, ramBase + 0x9ffe, 2},
+		{0xffff_ffff_8020_0010, 0x20_0010, 0x20_0000 - 0x10},
+		{0xffff_ffff_c012_3456, 0x12_3456, 1<<30 - 0x12_3456},
+	} {
+		gpa, left, err := s.Translate(c.gva)
+		if err != nil || gpa != c.gpa || left != c.left {
+			t.Errorf("Translate(%#x) = %#x, %#x, %v; want %#x, %#x", uint64(c.gva), uint64(gpa), left, err, uint64(c.gpa), c.left)
+		}
+	}
+	for _, gva := range []guestmem.GVA{0, 0x8000_0000_0000_0000, 0xffff_ffff_8000_2000, 0xffff_ffff_8040_0000} {
+		if _, _, err := s.Translate(gva); !errors.Is(err, guestmem.ErrUnreadable) {
+			t.Errorf("Translate(%#x): error %v", uint64(gva), err)
+		}
+	}
+}
+
+func TestReadAcrossPages(t *testing.T) {
+	_, data, s := tables(t)
+	data[0x5fff], data[0x9000] = 0xaa, 0xbb // neighbours in virtual memory only
+	r := guestmem.Reader{Memory: s, Arch: x86.AMD64()}
+	got, err := r.Uint(0xffff_ffff_8000_0fff, 2)
+	if err != nil || got != 0xbbaa {
+		t.Fatalf("read %#x, %v", got, err)
+	}
+	if _, err := r.Word(0xffff_ffff_8000_1ffc); !errors.Is(err, guestmem.ErrUnreadable) {
+		t.Errorf("a read past the last page: error %v", err)
+	}
+	copy(data[0x5ff8:], "abcdefgh")
+	copy(data[0x9000:], "ij\x00k")
+	if text, err := r.CString(0xffff_ffff_8000_0ff8, 100); err != nil || text != "abcdefghij" {
+		t.Errorf("string %q, %v", text, err)
+	}
+	if text, err := r.CString(0xffff_ffff_8000_0ff8, 3); err != nil || text != "abc" {
+		t.Errorf("bounded string %q, %v", text, err)
+	}
+}
+
+func TestExtraLevel(t *testing.T) {
+	ram, data, _ := tables(t)
+	const p5 = 0x8000
+	binary.LittleEndian.PutUint64(data[p5+8*0x1ff:], ramBase|1)
+	s, err := guestmem.FromRegisters(ram, x86.AMD64(), map[string]uint64{"cr3": ramBase + p5, "cr4": 1 << 12})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if gpa, _, err := s.Translate(0xffff_ffff_8000_0000); err != nil || gpa != ramBase+0x5000 {
+		t.Fatalf("five levels: %#x, %v", uint64(gpa), err)
+	}
+	if _, err := guestmem.FromRegisters(ram, x86.AMD64(), nil); err == nil {
+		t.Error("no registers were accepted")
+	}
+}
+
+func TestRAM(t *testing.T) {
+	for _, pieces := range [][]guestmem.Piece{
+		{{GPA: 0, Data: make([]byte, 10)}, {GPA: 9, Data: make([]byte, 1)}},
+		{{GPA: ^guestmem.GPA(0), Data: make([]byte, 2)}},
+	} {
+		if _, err := guestmem.NewRAM(pieces...); err == nil {
+			t.Errorf("pieces %v were accepted", pieces)
+		}
+	}
+	ram, err := guestmem.NewRAM(guestmem.Piece{GPA: 0x4000, Data: make([]byte, 8)}, guestmem.Piece{GPA: 0, Data: make([]byte, 8)}, guestmem.Piece{GPA: 0x1000})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r := ram.RAM(); len(r) != 2 || r[0] != (guestmem.Range[guestmem.GPA]{Start: 0, End: 8}) || r[1].Start != 0x4000 {
+		t.Errorf("ranges %v", r)
+	}
+	if b, err := ram.ViewPhys(0x4006, 100); err != nil || len(b) != 2 {
+		t.Errorf("view at the end: %d bytes, %v", len(b), err)
+	}
+	if _, err := ram.ViewPhys(8, 1); !errors.Is(err, guestmem.ErrUnreadable) {
+		t.Errorf("view in the hole: %v", err)
+	}
+}
+
+// FuzzTranslate walks random tables: any answer must be an error or lie in
+// what the entry maps.
+func FuzzTranslate(f *testing.F) {
+	f.Add([]byte{0x03, 0, 0x10}, uint64(0xffff_ffff_8000_0000), uint64(ramBase))
+	f.Add([]byte{0x81}, uint64(0), uint64(0))
+	f.Fuzz(func(t *testing.T, data []byte, gva, root uint64) {
+		ram, err := guestmem.NewRAM(guestmem.Piece{GPA: ramBase, Data: data})
+		if err != nil {
+			t.Skip()
+		}
+		s, err := guestmem.NewAddressSpace(ram, x86.AMD64(), guestmem.GPA(root))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if b, err := s.View(guestmem.GVA(gva), 16); err == nil && (len(b) == 0 || len(b) > 16) {
+			t.Fatalf("view of %d bytes", len(b))
+		}
+	})
+}

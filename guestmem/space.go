@@ -1,0 +1,109 @@
+package guestmem
+
+import (
+	"fmt"
+
+	"github.com/leakvisor/leakvisor/arch"
+)
+
+// AddressSpace is virtual memory translated by Linux's page tables. It keeps
+// no translations: each View walks the tables as they are. Safe for
+// concurrent use while nobody changes the guest.
+type AddressSpace struct {
+	phys   Physical
+	arch   *arch.Arch
+	root   GPA
+	levels []arch.Level
+	sign   uint // virtual address bits, for the canonical check
+}
+
+var _ Memory = (*AddressSpace)(nil)
+
+// NewAddressSpace returns the address space of the page tables at root,
+// without the optional extra level.
+func NewAddressSpace(phys Physical, a *arch.Arch, root GPA) (*AddressSpace, error) {
+	if a.Paging == nil {
+		return nil, fmt.Errorf("no page tables are known for %s", a.Name)
+	}
+	return &AddressSpace{phys: phys, arch: a, root: root & GPA(a.Paging.Frame), levels: a.Paging.Levels, sign: a.Paging.VABits}, nil
+}
+
+// FromRegisters returns the address space in use by a vCPU with these
+// registers (by arch.Reg name).
+func FromRegisters(phys Physical, a *arch.Arch, regs map[string]uint64) (*AddressSpace, error) {
+	if a.Paging == nil || a.Paging.RootRegister == "" {
+		return nil, fmt.Errorf("on %s the page tables are not found by a register", a.Name)
+	}
+	root, ok := regs[a.Paging.RootRegister]
+	if !ok {
+		return nil, fmt.Errorf("register %s is missing", a.Paging.RootRegister)
+	}
+	s, err := NewAddressSpace(phys, a, GPA(root))
+	if err != nil {
+		return nil, err
+	}
+	if x := a.Paging.Extra; x != nil && regs[a.Paging.ExtraRegister]&a.Paging.ExtraMask != 0 {
+		s.levels = append([]arch.Level{*x}, s.levels...)
+		s.sign = x.Shift + x.Bits
+	}
+	return s, nil
+}
+
+// WithRoot returns the same address space with other tables.
+func (s *AddressSpace) WithRoot(root GPA) *AddressSpace {
+	c := *s
+	c.root = root & GPA(s.arch.Paging.Frame)
+	return &c
+}
+
+// Physical returns the memory below.
+func (s *AddressSpace) Physical() Physical { return s.phys }
+
+// Translate returns the physical address of gva and how many bytes from
+// there on the same table entry maps.
+func (s *AddressSpace) Translate(gva GVA) (GPA, uint64, error) {
+	p := s.arch.Paging
+	if p.Canonical && s.sign < 64 {
+		if ext := int64(gva) >> (s.sign - 1); ext != 0 && ext != -1 {
+			return 0, 0, &AddressError{Addr: uint64(gva), Reason: "not canonical"}
+		}
+	}
+	table := s.root
+	for i, l := range s.levels {
+		index := uint64(gva) >> l.Shift & (1<<l.Bits - 1)
+		at := table + GPA(index*uint64(p.EntrySize))
+		b, err := s.phys.ViewPhys(at, p.EntrySize)
+		if err != nil || len(b) < p.EntrySize {
+			return 0, 0, &AddressError{Addr: uint64(gva), Reason: fmt.Sprintf("%s table at %#x lies outside the guest's RAM", l.Name, uint64(table))}
+		}
+		e := s.arch.Uint(b[:p.EntrySize])
+		if e&p.Present == 0 {
+			return 0, 0, &AddressError{Addr: uint64(gva), Reason: l.Name + " entry is not present"}
+		}
+		frame := e & p.Frame
+		if i == len(s.levels)-1 || e&l.Leaf != 0 {
+			size := uint64(1) << l.Shift
+			off := uint64(gva) & (size - 1)
+			return GPA(frame&^(size-1) + off), size - off, nil
+		}
+		table = GPA(frame)
+	}
+	return 0, 0, &AddressError{Addr: uint64(gva), Reason: "no page tables"}
+}
+
+// View implements Memory: at most the rest of the page (of any size) that
+// maps gva.
+func (s *AddressSpace) View(gva GVA, n int) ([]byte, error) {
+	gpa, left, err := s.Translate(gva)
+	if err != nil {
+		return nil, err
+	}
+	if uint64(n) > left {
+		n = int(left)
+	}
+	b, err := s.phys.ViewPhys(gpa, n)
+	if err != nil {
+		return nil, &AddressError{Addr: uint64(gva), Reason: err.Error()}
+	}
+	return b, nil
+}

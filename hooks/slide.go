@@ -1,0 +1,52 @@
+package hooks
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/leakvisor/leakvisor/arch"
+	"github.com/leakvisor/leakvisor/guestmem"
+)
+
+// ErrWrongKernel is wrapped when the running kernel is not the one whose
+// symbols were given.
+var ErrWrongKernel = errors.New("the guest does not run the kernel that --vmlinux describes")
+
+// FindSlide returns how far KASLR moved the kernel's text, given the first
+// executed address and the code there. The slide is a multiple of
+// arch.Linux.SlideAlign, so few link addresses in [text, etext) can be the
+// one at pc; the one whose code matches is. Bytes that hold relocated
+// addresses differ by the slide, so a quarter may be different; package leak
+// then checks the build ID.
+func FindSlide(a *arch.Arch, img Code, text, etext uint64, pc guestmem.GVA, code []byte) (uint64, error) {
+	if len(code) < 8 {
+		return 0, fmt.Errorf("only %d bytes of code at the kernel's entry %#x", len(code), uint64(pc))
+	}
+	align := a.Linux.SlideAlign
+	first := uint64(pc)
+	if align != 0 {
+		first = text + (uint64(pc)-text)%align
+	} else {
+		align = etext - text + 1
+	}
+	want := make([]byte, len(code))
+	best, at := -1, uint64(0)
+	for link := first; link >= text && link < etext; link += align {
+		if img.Read(link, want) != nil {
+			continue
+		}
+		equal := 0
+		for i := range want {
+			if want[i] == code[i] {
+				equal++
+			}
+		}
+		if equal > best {
+			best, at = equal, link
+		}
+	}
+	if best*4 < len(code)*3 {
+		return 0, fmt.Errorf("%w: its first code at %#x (% x) is nowhere in vmlinux", ErrWrongKernel, uint64(pc), code[:8])
+	}
+	return uint64(pc) - at, nil
+}

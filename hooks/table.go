@@ -1,0 +1,178 @@
+package hooks
+
+import "fmt"
+
+// Class is the allocator that an object is from.
+type Class uint8
+
+// Allocator classes.
+const (
+	Slab Class = iota
+	Vmalloc
+	PerCPU
+	Pages
+	numClasses
+)
+
+// String returns the class's name as --track takes it.
+func (c Class) String() string {
+	return [...]string{"slab", "vmalloc", "percpu", "pages"}[c]
+}
+
+// ParseClass is the inverse of Class.String.
+func ParseClass(name string) (Class, error) {
+	for c := Class(0); c < numClasses; c++ {
+		if c.String() == name {
+			return c, nil
+		}
+	}
+	return 0, fmt.Errorf("unknown allocator class %q", name)
+}
+
+// Role is what a function does.
+type Role uint8
+
+// Roles.
+const (
+	// Alloc functions return the object, or zero or an error for none.
+	Alloc Role = iota
+	// AllocBulk functions fill an array with objects and return how many.
+	AllocBulk
+	// Free functions take the object.
+	Free
+	// FreeBulk functions take an array of objects.
+	FreeBulk
+)
+
+// String names the role as the report does.
+func (r Role) String() string {
+	return [...]string{"alloc", "alloc-bulk", "free", "free-bulk"}[r]
+}
+
+// none says that a function has no such argument.
+const none = -1
+
+// Allocator is one row of the table: functions of one role and signature.
+type Allocator struct {
+	Class Class
+	Role  Role
+	// Symbols are the functions' names; those that the kernel lacks are
+	// skipped. Each also stands for its name with "_noprof" appended, which
+	// allocators carry since memory allocation profiling (Linux 6.10, commit
+	// 7bd230a26648 "mm/slab: enable slab allocation tagging for kmalloc").
+	Symbols []string
+	// Size is the number of the argument with the size in bytes, from 0.
+	Size int
+	// Pointer is the number of the argument with the object (Free) or with
+	// the array (bulk roles), and Count that of the array's length.
+	Pointer, Count int
+}
+
+// Table returns the allocators of Linux, 4.19 to 6.18: signatures are from
+// include/linux/{slab,vmalloc,percpu,gfp}.h and mm/{slab.h,percpu.c}. Only
+// functions that hand out or take back an object themselves are listed;
+// wrappers around them (kvmalloc, krealloc, vmalloc, kfree_sensitive, kvfree,
+// kfree_const, kfree_rcu) need no hook.
+func Table() []Allocator {
+	return []Allocator{
+		// kmalloc(size, ...): the size comes first in all of these.
+		{Slab, Alloc, []string{
+			"__kmalloc", "__kmalloc_node", "__kmalloc_track_caller", "__kmalloc_node_track_caller",
+			"kmalloc_large", "kmalloc_large_node", "__kmalloc_large", "__kmalloc_large_node",
+			"kmalloc_order", "kmalloc_order_trace", "kmalloc_nolock",
+		}, 0, none, none},
+		// kmalloc_trace(cache, flags, size) and what it became in 6.10.
+		{Slab, Alloc, []string{"kmalloc_trace", "kmem_cache_alloc_trace", "__kmalloc_cache"}, 2, none, none},
+		// kmalloc_node_trace(cache, flags, node, size).
+		{Slab, Alloc, []string{"kmalloc_node_trace", "kmem_cache_alloc_node_trace", "__kmalloc_cache_node"}, 3, none, none},
+		{Slab, Alloc, []string{
+			"kmem_cache_alloc", "kmem_cache_alloc_lru", "kmem_cache_alloc_node", "kmem_cache_alloc_from_sheaf",
+		}, none, none, none},
+		// kmem_cache_alloc_bulk(cache, flags, size, array).
+		{Slab, AllocBulk, []string{"kmem_cache_alloc_bulk"}, none, 3, 2},
+		{Slab, Free, []string{"kfree", "kfree_nolock"}, none, 0, none},
+		{Slab, Free, []string{"kmem_cache_free"}, none, 1, none},
+		// kmem_cache_free_bulk(cache, size, array); cache may be NULL.
+		{Slab, FreeBulk, []string{"kmem_cache_free_bulk"}, none, 2, 1},
+		// kvfree_rcu_cb(rcu_head): frees the object that the head lies in
+		// (mm/slub.c since 6.14).
+		{Slab, Free, []string{"kvfree_rcu_cb"}, none, 0, none},
+
+		// __vmalloc_node_range(size, align, ...).
+		{Vmalloc, Alloc, []string{"__vmalloc_node_range"}, 0, none, none},
+		{Vmalloc, Free, []string{"vfree", "vfree_atomic", "__vunmap"}, none, 0, none},
+
+		// pcpu_alloc(size, align, reserved, gfp).
+		{PerCPU, Alloc, []string{"pcpu_alloc"}, 0, none, none},
+		{PerCPU, Free, []string{"free_percpu"}, none, 0, none},
+
+		// __alloc_pages(gfp, order, nid, nodemask) returns a struct page. That
+		// a block is freed is read off its page descriptor at the scan.
+		{Pages, Alloc, []string{"__alloc_pages", "__alloc_pages_nodemask"}, 1, none, none},
+	}
+}
+
+// Moment is a function at which the session acts; all of them hold the vCPU
+// at their first instruction.
+type Moment struct {
+	Name    string // what happened, for the report
+	Kind    MomentKind
+	Symbols []string
+}
+
+// MomentKind says what a moment means.
+type MomentKind uint8
+
+// Kinds of moment.
+const (
+	// Started is the beginning of the kernel's C code.
+	Started MomentKind = iota
+	// ModuleLoaded has a struct module in argument 0, before its init runs.
+	ModuleLoaded
+	// ModuleUnloaded has a struct module in argument 0, still whole.
+	ModuleUnloaded
+	// Ending is the way to power-off, halt, reboot or kexec.
+	Ending
+	// Panicked is a kernel panic.
+	Panicked
+)
+
+// Moments returns the functions at which a session acts (Linux
+// kernel/reboot.c, kernel/panic.c, kernel/module/main.c, init/main.c; vpanic
+// since 6.15).
+func Moments() []Moment {
+	return []Moment{
+		{"start", Started, []string{"start_kernel"}},
+		{"module load", ModuleLoaded, []string{"do_init_module"}},
+		{"module unload", ModuleUnloaded, []string{"free_module"}},
+		{"poweroff", Ending, []string{"kernel_power_off"}},
+		{"halt", Ending, []string{"kernel_halt"}},
+		{"reboot", Ending, []string{"kernel_restart", "emergency_restart"}},
+		{"kexec", Ending, []string{"kernel_kexec"}},
+		{"panic", Panicked, []string{"vpanic", "panic"}},
+	}
+}
+
+// Names returns the names of all functions that allocate, wrappers included:
+// the frames of a backtrace that do not tell who wanted the memory.
+func Names() []string {
+	out := []string{
+		"kmalloc", "kzalloc", "kcalloc", "kmalloc_array", "kmalloc_node", "krealloc", "__do_krealloc", "krealloc_node_align",
+		"kvmalloc_node", "__kvmalloc_node", "kvrealloc", "kmemdup", "kmemdup_nul", "kstrdup", "kstrdup_const", "kstrndup",
+		"kvasprintf", "kvasprintf_const", "kasprintf", "memdup_user", "memdup_user_nul", "vmemdup_user", "strndup_user",
+		"kmem_cache_zalloc", "mempool_alloc", "mempool_alloc_slab", "mempool_kmalloc",
+		"vmalloc", "vzalloc", "vmalloc_node", "vzalloc_node", "vmalloc_user", "vmalloc_32", "vmalloc_huge", "__vmalloc", "__vmalloc_node",
+		"__vmalloc_array", "vmalloc_array", "vcalloc", "__vcalloc", "module_alloc", "execmem_alloc",
+		"__alloc_percpu", "__alloc_percpu_gfp", "__alloc_reserved_percpu",
+		"alloc_pages", "__get_free_pages", "get_zeroed_page", "alloc_pages_exact", "__folio_alloc", "folio_alloc", "alloc_pages_mpol",
+	}
+	for _, row := range Table() {
+		if row.Role == Alloc || row.Role == AllocBulk {
+			out = append(out, row.Symbols...)
+		}
+	}
+	for _, n := range out {
+		out = append(out, n+"_noprof")
+	}
+	return out
+}

@@ -1,0 +1,272 @@
+package hooks
+
+import (
+	"github.com/leakvisor/leakvisor/arch"
+	"github.com/leakvisor/leakvisor/guestmem"
+	"github.com/leakvisor/leakvisor/hv"
+	"github.com/leakvisor/leakvisor/stackdepot"
+	"github.com/leakvisor/leakvisor/symbols"
+)
+
+// MaxFrames is the depth of a backtrace, kmemleak's MAX_TRACE.
+const MaxFrames = 16
+
+// Task is who allocated.
+type Task struct {
+	PID     int32
+	Comm    string
+	Jiffies uint64
+}
+
+// Tracker keeps the live set. It is not safe for concurrent use: one
+// goroutine delivers events and scans.
+type Tracker struct {
+	arch    *arch.Arch
+	plan    *Plan
+	unwind  symbols.Unwinder
+	context func([]byte) Task
+	depot   *stackdepot.Depot
+
+	live  [numClasses]liveClass
+	open  map[guestmem.GVA]int32 // stack pointer to its chain in calls
+	calls []call
+	free  int32 // head of the free list in calls
+
+	comms  []string
+	commID map[string]uint32
+	frames [MaxFrames]guestmem.GVA
+	stats  Stats
+}
+
+// Stats count what a Tracker saw.
+type Stats struct {
+	Events  uint64
+	Hits    []uint64 // entries, by hook
+	Entries uint64   // of functions whose exit is hooked
+	Exits   uint64   // matched to them
+	// Unmatched counts calls that were never seen to return, although their
+	// stack was used again.
+	Unmatched uint64
+	// Replaced counts allocations at an address that was thought to be live:
+	// frees that were missed.
+	Replaced uint64
+	// StrayFrees counts frees of objects that were not thought to be live,
+	// by class: allocations that were missed. For vmalloc it includes areas
+	// made by vmap and ioremap, which are not tracked.
+	StrayFrees [numClasses]uint64
+	// ShortArrays counts bulk calls whose array could not be read.
+	ShortArrays uint64
+	// CutStacks counts backtraces that ended before the outermost frame.
+	CutStacks uint64
+}
+
+// call is one call in progress.
+type call struct {
+	object Object
+	ret    guestmem.GVA
+	hook   int32
+	next   int32 // in the chain at the same stack pointer, or free list; -1 ends
+}
+
+// NewTracker returns a Tracker for a plan. context decodes hv.Event.Context.
+func NewTracker(a *arch.Arch, plan *Plan, u symbols.Unwinder, context func([]byte) Task) *Tracker {
+	t := &Tracker{
+		arch: a, plan: plan, unwind: u, context: context,
+		depot:  stackdepot.New(),
+		open:   map[guestmem.GVA]int32{},
+		free:   -1,
+		commID: map[string]uint32{},
+	}
+	t.stats.Hits = make([]uint64, len(plan.Hooks))
+	for c := range t.live {
+		t.live[c].init()
+	}
+	return t
+}
+
+// Event takes one event of an allocator's hook. Moments only count as hits.
+func (t *Tracker) Event(ev *hv.Event) {
+	t.stats.Events++
+	switch ev.Kind {
+	case hv.Entry:
+		if ev.Hook >= 0 && ev.Hook < len(t.plan.Targets) {
+			t.entry(ev, &t.plan.Targets[ev.Hook])
+		}
+	case hv.Exit:
+		t.exit(ev)
+	}
+}
+
+func (t *Tracker) entry(ev *hv.Event, target *Target) {
+	t.stats.Hits[ev.Hook]++
+	row := target.Alloc
+	if row == nil {
+		return
+	}
+	switch row.Role {
+	case Alloc, AllocBulk:
+		t.begin(ev, target)
+	case Free:
+		t.release(row.Class, guestmem.GVA(ev.Args[row.Pointer]))
+	case FreeBulk:
+		t.bulk(ev, func(addr guestmem.GVA) { t.release(row.Class, addr) })
+	}
+}
+
+// begin opens a call: the object's description is complete but for its
+// address.
+func (t *Tracker) begin(ev *hv.Event, target *Target) {
+	t.stats.Entries++
+	if head, ok := t.open[ev.SP]; ok && t.stale(head, ev) {
+		t.drop(ev.SP)
+	}
+	task := t.context(ev.Context)
+	o := Object{Seq: ev.Seq, Jiffies: task.Jiffies, pid: task.PID, comm: t.intern(task.Comm), hook: uint16(ev.Hook)}
+	if row := target.Alloc; row.Size >= 0 && !target.NoArgs {
+		o.Size = ev.Args[row.Size]
+	}
+	t.frames[0] = ev.PC
+	n, complete := t.unwind.Unwind(ev.Seq, ev.PC, ev.SP, ev.FP, ev.Stack, t.frames[1:])
+	if !complete {
+		t.stats.CutStacks++
+	}
+	o.stack = t.depot.Intern(t.frames[:1+n])
+	i := t.newCall()
+	t.calls[i] = call{object: o, ret: ev.Return, hook: int32(ev.Hook), next: -1}
+	if head, ok := t.open[ev.SP]; ok {
+		t.calls[i].next = head
+	}
+	t.open[ev.SP] = i
+}
+
+// stale says whether the chain at head cannot be the callers by tail call of
+// the function that ev enters.
+func (t *Tracker) stale(head int32, ev *hv.Event) bool {
+	for i := head; i >= 0; i = t.calls[i].next {
+		if t.calls[i].ret != ev.Return || t.calls[i].hook == int32(ev.Hook) {
+			return true
+		}
+	}
+	return false
+}
+
+// drop forgets the calls at sp: their stack is in use by others, so they
+// ended unseen.
+func (t *Tracker) drop(sp guestmem.GVA) {
+	for i := t.open[sp]; i >= 0; {
+		next := t.calls[i].next
+		t.calls[i].next, t.free = t.free, i
+		t.stats.Unmatched++
+		i = next
+	}
+	delete(t.open, sp)
+}
+
+func (t *Tracker) newCall() int32 {
+	if i := t.free; i >= 0 {
+		t.free = t.calls[i].next
+		return i
+	}
+	t.calls = append(t.calls, call{})
+	return int32(len(t.calls) - 1)
+}
+
+// exit closes all calls at the event's stack pointer: one function and those
+// that tail-called it. The outermost, which stands last, names the object.
+func (t *Tracker) exit(ev *hv.Event) {
+	head, ok := t.open[ev.SP]
+	if !ok {
+		return
+	}
+	delete(t.open, ev.SP)
+	for i := head; i >= 0; {
+		c := &t.calls[i]
+		next := c.next
+		t.stats.Exits++
+		if next < 0 {
+			t.finish(ev, c)
+		}
+		c.next, t.free = t.free, i
+		i = next
+	}
+}
+
+func (t *Tracker) finish(ev *hv.Event, c *call) {
+	row := t.plan.Targets[c.hook].Alloc
+	if row.Role == AllocBulk {
+		t.bulk(ev, func(addr guestmem.GVA) { t.insert(row.Class, addr, c.object) })
+		return
+	}
+	t.insert(row.Class, guestmem.GVA(ev.Result), c.object)
+}
+
+func (t *Tracker) insert(class Class, addr guestmem.GVA, o Object) {
+	if !t.valid(addr) {
+		return
+	}
+	o.Addr = addr
+	if old, ok := t.live[class].get(addr); ok {
+		if old.Seq > o.Seq {
+			return // allocated by a hooked function within this call
+		}
+		if class != Pages {
+			t.stats.Replaced++
+		}
+	}
+	t.live[class].put(o)
+}
+
+func (t *Tracker) release(class Class, addr guestmem.GVA) {
+	if t.valid(addr) && !t.live[class].remove(addr) {
+		t.stats.StrayFrees[class]++
+	}
+}
+
+// valid tells objects from what allocators return for none and frees accept:
+// NULL, ZERO_SIZE_PTR (16, include/linux/slab.h) and error pointers (the
+// topmost 4095 addresses, include/linux/err.h).
+func (t *Tracker) valid(addr guestmem.GVA) bool {
+	const zeroSizePtr, maxErrno = 16, 4095
+	top := ^uint64(0) >> (64 - 8*t.arch.WordSize)
+	return addr > zeroSizePtr && uint64(addr) < top-maxErrno
+}
+
+func (t *Tracker) bulk(ev *hv.Event, each func(guestmem.GVA)) {
+	if ev.ArrayShort {
+		t.stats.ShortArrays++
+	}
+	w := t.arch.WordSize
+	for b := ev.Array; len(b) >= w; b = b[w:] {
+		each(guestmem.GVA(t.arch.Word(b)))
+	}
+}
+
+func (t *Tracker) intern(s string) uint32 {
+	id, ok := t.commID[s]
+	if !ok {
+		id = uint32(len(t.comms))
+		t.comms = append(t.comms, s)
+		t.commID[s] = id
+	}
+	return id
+}
+
+// Stats returns the counts so far. Hits is shared with the Tracker.
+func (t *Tracker) Stats() Stats { return t.stats }
+
+// OpenCall is a call in progress.
+type OpenCall struct {
+	Hook int
+	SP   guestmem.GVA
+}
+
+// Open returns the calls in progress, in no order.
+func (t *Tracker) Open() []OpenCall {
+	var out []OpenCall
+	for sp, head := range t.open {
+		for i := head; i >= 0; i = t.calls[i].next {
+			out = append(out, OpenCall{Hook: int(t.calls[i].hook), SP: sp})
+		}
+	}
+	return out
+}

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What the plugin and its reader share: one memory file of a control page
+ * group, the plan (what to hook) and the ring of records. Both run on one
+ * host, so integers have the host's byte order. The reader's side of these
+ * structures is shared.go; install checks that the sizes agree.
+ */
+#include <stdint.h>
+
+#define SHARED_MAGIC 0x6c76706c7567696eull /* "lvplugin" */
+#define MAX_VCPUS 256
+#define MAX_REGS 64
+#define MAX_READS 40   /* registers read at an entry */
+#define MAX_CONTEXT 1024 /* bytes of fetches with an entry */
+#define MAX_SPAN 1024  /* bytes read at once for several fetches */
+#define MAX_STACK 65536 /* bytes of stack with an entry */
+#define MAX_ARRAY 4096 /* words of an array */
+#define ARGS 6
+#define NONE 0xff      /* no such register */
+
+enum phase { PHASE_BOOT, PHASE_ENTERING, PHASE_ENTERED, PHASE_ARMED };
+
+/* One cache line for each vCPU; only its own thread writes it, but for done. */
+struct vcpu_state {
+	uint64_t produced; /* records begun */
+	uint64_t hold;     /* number of the hold that the vCPU is in or was in last */
+	uint64_t done;     /* number of the last hold that the reader released */
+	uint64_t broken;   /* number of the last hold left because of a pause */
+	uint64_t dropped;  /* events that could not be told */
+	uint64_t filtered; /* passages of exits with no entry open */
+	uint64_t pad[2];
+};
+
+struct control {
+	/* Written by the reader before QEMU starts. */
+	uint64_t magic;
+	uint32_t control_size, record_size, plan_size;
+	uint32_t word_size;  /* of the guest, bytes */
+	uint32_t big_endian; /* the guest is */
+	uint32_t parent;     /* process that reads */
+	uint64_t text;       /* lowest address of kernel text */
+	uint64_t plan_offset, plan_bytes, ring_offset, ring_bytes;
+	uint32_t bell;       /* eventfd that wakes the reader */
+	uint32_t nregs;
+	/* Written by the plugin. */
+	uint64_t missing;    /* bit i: the target has no register i */
+	uint64_t entered_pc;
+	uint32_t code_len, entered_vcpu;
+	uint8_t code[64];
+	uint64_t pad0[3];
+	/* Both, with wakes counting changes: the futex of all who wait. */
+	uint32_t phase, pausing, wakes, pad1[13];
+	/* The ring: positions are bytes since the start and never wrap. */
+	uint64_t head, pad2[7];             /* end of what is reserved */
+	uint64_t tail, wake_at;             /* end of what is read; ring the bell there */
+	uint32_t room, waiters; uint64_t pad3[5]; /* futex of those who wait for room */
+	uint64_t overflow, pad4[7];         /* the table of open calls was too small */
+	char regs[MAX_REGS][16];
+	struct vcpu_state vcpu[MAX_VCPUS];
+};
+
+/* Offsets are from the plan's own start. */
+struct plan {
+	uint32_t nsites, nhooks, ngroups, nmembers;
+	uint32_t sites, hooks, groups, members, hash;
+	uint32_t hash_bits, context_bytes, nreads;
+	uint64_t stack_align;     /* size of a stack, a power of two; or 0 */
+	uint64_t low, high;       /* all sites lie in [low, high] */
+	uint8_t reads[MAX_READS]; /* registers read at an entry, in this order */
+	uint8_t args[ARGS], sp, fp, link; /* which of the reads, or NONE */
+	uint8_t exit_sp, exit_result;     /* registers read at an exit */
+	uint8_t pad[5];
+};
+
+struct site {
+	uint64_t addr;
+	int32_t entry; /* hook, or -1 */
+	int32_t exit;  /* hook, -1 when several share it, -2 for no exit */
+};
+
+enum array_when { ARRAY_NEVER, ARRAY_AT_ENTRY, ARRAY_AT_EXIT };
+
+struct hook {
+	uint32_t stack_bytes;
+	uint8_t exits, sync, when, pointer, count, pad[3];
+};
+
+enum base { BASE_ZERO, BASE_REG, BASE_PREV };
+
+/* One read of guest memory for nmembers fetches. */
+struct group {
+	uint64_t offset;
+	uint32_t span, first, nmembers;
+	uint16_t base, from; /* BASE_REG: a read; BASE_PREV: place in the context */
+};
+
+struct member { uint16_t at, size; uint32_t to; };
+
+enum kind { KIND_ENTRY = 1, KIND_EXIT };
+enum flag { FLAG_ARRAY_SHORT = 1, FLAG_SYNC = 2 };
+
+/* A record is this, context, stack and array, each padded to 8 bytes, the
+ * whole padded to 64. commit is written last: length in the low 32 bits, then
+ * kind, flags (8 bits each) and vCPU (16). */
+struct record {
+	uint64_t commit;
+	int32_t hook;
+	uint32_t context_len, stack_len, array_len;
+	uint64_t seq;   /* of this vCPU, from 0 */
+	uint64_t hold;  /* with FLAG_SYNC */
+	uint64_t pc, sp, ret, fp, result;
+	uint64_t args[ARGS];
+};

@@ -1,0 +1,151 @@
+package kernel
+
+import (
+	"bytes"
+	"fmt"
+
+	"github.com/leakvisor/leakvisor/arch"
+	"github.com/leakvisor/leakvisor/guestmem"
+	"github.com/leakvisor/leakvisor/symbols"
+)
+
+// Fetch is one read of guest memory at an event: Size bytes at base+Offset.
+// The base is the register Reg; or, with Reg empty and Prev positive, the
+// word that fetch number Prev-1 read; or else zero.
+type Fetch struct {
+	Reg    string
+	Prev   int
+	Offset uint64
+	Size   int
+}
+
+// EventContext says what to read at an event, to know in which context the
+// kernel was, and decodes what was read. It needs no memory: only types,
+// symbols and the KASLR slide.
+type EventContext struct {
+	// Fetches are to be read in order.
+	Fetches []Fetch
+
+	arch                              *arch.Arch
+	task, pid, comm, preempt, jiffies int // indices into Fetches
+}
+
+// Context is what an event's fetches say.
+type Context struct {
+	Task    guestmem.GVA // of the current task_struct
+	PID     int          // of the thread
+	Comm    string
+	Preempt uint32 // preempt count, without x86's inverted reschedule bit
+	HardIRQ bool   // serving a hardware interrupt
+	SoftIRQ bool   // serving a softirq (not: one that is disabled)
+	Jiffies uint64 // jiffies_64
+}
+
+// Bits of the preempt count, include/linux/preempt.h (unchanged from 3.14 to
+// 6.18). The kernel has them as macros, so that no debug information does.
+const (
+	softirqOffset = 0x0000_0100 // counts softirqs being served
+	hardirqMask   = 0x000f_0000
+	reschedBit    = 0x8000_0000 // PREEMPT_NEED_RESCHED, x86 and arm64
+)
+
+// maxComm bounds task_struct.comm, which is TASK_COMM_LEN (16) bytes.
+const maxComm = 16
+
+// NewEventContext returns the reads for the kernel im that runs slide bytes
+// above its link address.
+func NewEventContext(im *symbols.Image, slide uint64) (*EventContext, error) {
+	return newEventContext(imageInfo{im}, slide)
+}
+
+func newEventContext(info debugInfo, slide uint64) (*EventContext, error) {
+	l := newLayout(info)
+	a := info.arch()
+	c := &EventContext{arch: a}
+	add := func(f Fetch) int {
+		c.Fetches = append(c.Fetches, f)
+		return len(c.Fetches) - 1
+	}
+
+	l.find("task_struct", nearFork...)
+	pid, comm := l.need("task_struct", "pid"), l.need("task_struct", "comm")
+	l.needSymbol("jiffies_64")
+	current, ok := l.perCPU(slide, "current_task", "current_task")
+	if !ok {
+		l.missing["per-CPU symbol current_task"] = true
+	}
+	if err := l.result(); err != nil {
+		return nil, err
+	}
+	if a.Linux.PerCPUBase == "" {
+		return nil, fmt.Errorf("%s has no per-CPU base register, so the current task cannot be read at an event: %w", a.Name, ErrUnsupported)
+	}
+	c.task = add(Fetch{Reg: a.Linux.PerCPUBase, Offset: current, Size: a.WordSize})
+	c.pid = add(Fetch{Prev: c.task + 1, Offset: pid.Offset, Size: int(min(pid.Size, 8))})
+	c.comm = add(Fetch{Prev: c.task + 1, Offset: comm.Offset, Size: int(min(comm.Size, maxComm))})
+	if off, ok := l.perCPU(slide, "__preempt_count", "preempt_count"); ok {
+		c.preempt = add(Fetch{Reg: a.Linux.PerCPUBase, Offset: off, Size: 4})
+	} else if m, ok := l.opt("task_struct", "thread_info.preempt_count"); ok {
+		c.preempt = add(Fetch{Prev: c.task + 1, Offset: m.Offset, Size: 4})
+	} else {
+		return nil, &MissingError{Names: []string{"per-CPU symbol __preempt_count"}}
+	}
+	j, _ := info.symbol("jiffies_64")
+	c.jiffies = add(Fetch{Offset: j.Addr + slide, Size: 8})
+	return c, nil
+}
+
+// Size is the number of bytes that Decode takes: each fetch padded to a
+// multiple of 8.
+func (c *EventContext) Size() int {
+	n := 0
+	for _, f := range c.Fetches {
+		n += (f.Size + 7) &^ 7
+	}
+	return n
+}
+
+// Decode says what the fetches read: their bytes in guest byte order, each
+// padded to a multiple of 8.
+func (c *EventContext) Decode(b []byte) (Context, error) {
+	if len(b) < c.Size() {
+		return Context{}, fmt.Errorf("event context has %d bytes instead of %d", len(b), c.Size())
+	}
+	part := func(i int) []byte {
+		at := 0
+		for _, f := range c.Fetches[:i] {
+			at += (f.Size + 7) &^ 7
+		}
+		return b[at : at+c.Fetches[i].Size]
+	}
+	preempt := uint32(c.arch.Uint(part(c.preempt)))
+	return Context{
+		Task:    guestmem.GVA(c.arch.Uint(part(c.task))),
+		PID:     int(int32(c.arch.Uint(part(c.pid)))),
+		Comm:    text(part(c.comm)),
+		Preempt: preempt &^ reschedBit,
+		HardIRQ: preempt&hardirqMask != 0,
+		SoftIRQ: preempt&softirqOffset != 0,
+		Jiffies: c.arch.Uint(part(c.jiffies)),
+	}, nil
+}
+
+// Owner returns the pid and comm that kmemleak would note: those of the
+// task, or 0 and "hardirq" or "softirq" (mm/kmemleak.c, 6.1).
+func (c Context) Owner() (pid int, comm string) {
+	switch {
+	case c.HardIRQ:
+		return 0, "hardirq"
+	case c.SoftIRQ:
+		return 0, "softirq"
+	}
+	return c.PID, c.Comm
+}
+
+// text returns the bytes up to the first NUL.
+func text(b []byte) string {
+	if i := bytes.IndexByte(b, 0); i >= 0 {
+		b = b[:i]
+	}
+	return string(b)
+}

@@ -1,0 +1,156 @@
+package kernel
+
+import (
+	"fmt"
+
+	"github.com/leakvisor/leakvisor/arch"
+	"github.com/leakvisor/leakvisor/guestmem"
+)
+
+// PFN is a page frame number: a physical address divided by the page size.
+type PFN uint64
+
+// memoryMap is where page frames and their descriptors are mapped.
+type memoryMap struct {
+	direct    guestmem.GVA // of physical address zero
+	vmemmap   guestmem.GVA // of the struct page of frame zero
+	pageSize  uint64
+	descSize  uint64 // sizeof(struct page)
+	maxFrames uint64 // all frames are below
+}
+
+// PageAddr returns the direct-map address of a page frame.
+func (m *memoryMap) pageAddr(p PFN) guestmem.GVA {
+	return m.direct + guestmem.GVA(uint64(p)*m.pageSize)
+}
+
+// desc returns the address of a frame's struct page.
+func (m *memoryMap) desc(p PFN) guestmem.GVA {
+	return m.vmemmap + guestmem.GVA(uint64(p)*m.descSize)
+}
+
+// frame returns the frame whose struct page is at d.
+func (m *memoryMap) frame(d guestmem.GVA) (PFN, bool) {
+	off := uint64(d - m.vmemmap)
+	p := off / m.descSize
+	return PFN(p), off%m.descSize == 0 && p < m.maxFrames
+}
+
+// frameOf returns the frame of a direct-map address.
+func (m *memoryMap) frameOf(a guestmem.GVA) (PFN, bool) {
+	p := uint64(a-m.direct) / m.pageSize
+	return PFN(p), a >= m.direct && p < m.maxFrames
+}
+
+// memoryMap reads where this boot has its memory map.
+func (k *Kernel) memoryMap() (*memoryMap, error) {
+	m := &memoryMap{pageSize: k.pageSize(), descSize: k.lay.page.size}
+	for _, r := range k.phys.RAM() {
+		m.maxFrames = max(m.maxFrames, (uint64(r.End)+m.pageSize-1)/m.pageSize)
+	}
+	direct, err := k.base(k.arch.Linux.DirectMap, "the direct map")
+	if err != nil {
+		return nil, err
+	}
+	m.direct = guestmem.GVA(direct)
+	vmemmap, err := k.base(k.arch.Linux.Vmemmap, "the page descriptors")
+	if err != nil {
+		return nil, err
+	}
+	m.vmemmap = guestmem.GVA(vmemmap)
+	return m, nil
+}
+
+func (k *Kernel) base(b *arch.Base, what string) (uint64, error) {
+	if b == nil {
+		return 0, fmt.Errorf("the place of %s: %w", what, ErrUnsupported)
+	}
+	if _, ok := k.Addr(b.Symbol); ok {
+		return k.word(b.Symbol)
+	}
+	if b.Value == 0 {
+		return 0, fmt.Errorf("the place of %s: %w", what, ErrUnsupported)
+	}
+	return b.Value, nil
+}
+
+// DirectMap returns the address at which physical address zero is mapped.
+func (k *Kernel) DirectMap() (guestmem.GVA, error) {
+	v, err := k.base(k.arch.Linux.DirectMap, "the direct map")
+	return guestmem.GVA(v), err
+}
+
+type pageLayout struct {
+	size                                   uint64
+	flags, mapping, private, compound, typ member
+	lru                                    member     // buddy and per-CPU lists go through it
+	lruBit, swapBit, reservedBit, slabBit  uint64     // masks for flags; zero for none
+	types                                  []pageType // known from the types alone
+	zones                                  zoneLayout
+}
+
+// pageType says what class a page has whose page_type, cut by mask, is value.
+type pageType struct {
+	mask, value uint32
+	class       PageClass
+}
+
+func newPageLayout(l *layout) pageLayout {
+	l.find("page", nearPage...)
+	p := pageLayout{
+		size:     l.size("page"),
+		flags:    l.need("page", "flags"),
+		mapping:  l.need("page", "mapping"),
+		private:  l.need("page", "private"),
+		compound: l.need("page", "compound_head"),
+		typ:      l.need("page", "page_type", "_mapcount"),
+		lru:      l.need("page", "pcp_list", "lru"),
+	}
+	mask := func(name string) uint64 {
+		v, ok := l.constant(name, nearPage...)
+		if !ok || v < 0 || v > 63 {
+			return 0
+		}
+		return 1 << v
+	}
+	p.lruBit, p.swapBit, p.reservedBit, p.slabBit = mask("PG_lru"), mask("PG_swapbacked"), mask("PG_reserved"), mask("PG_slab")
+	if p.reservedBit == 0 {
+		l.missing["PG_reserved"] = true
+	}
+	p.types = pageTypes(l)
+	if p.types != nil {
+		p.slabBit = 0 // PG_slab is a constant of the other enum
+	}
+	p.zones = newZoneLayout(l)
+	return p
+}
+
+// pageTypes returns how enum pagetype encodes the types: as a number in the
+// top byte (PGTY_*, 6.12), or as bits that are cleared (PG_*, 6.11).
+// Before 6.11 they were macros, and are learned from pages; PG_slab, which is
+// a page flag until 6.9, is then a page type in 6.10 only.
+func pageTypes(l *layout) []pageType {
+	var out []pageType
+	classes := []struct {
+		name  string
+		class PageClass
+	}{
+		{"buddy", PageFree}, {"slab", PageSlab}, {"table", PageTable}, {"large_kmalloc", PageLargeKmalloc}, {"offline", PageSpecial},
+		{"guard", PageSpecial}, {"unaccepted", PageSpecial}, {"zsmalloc", PageUser}, {"hugetlb", PageUser},
+	}
+	_, numbers := l.constant("PGTY_buddy", nearPage...)
+	base, ok := l.constant("PAGE_TYPE_BASE", nearPage...)
+	if !numbers && !ok {
+		return nil
+	}
+	for _, c := range classes {
+		if numbers {
+			if v, ok := l.constant("PGTY_"+c.name, nearPage...); ok {
+				out = append(out, pageType{0xff00_0000, uint32(v) << 24, c.class})
+			}
+		} else if v, ok := l.constant("PG_"+c.name, nearPage...); ok {
+			out = append(out, pageType{uint32(base | v), uint32(base), c.class})
+		}
+	}
+	return out
+}

@@ -1,0 +1,171 @@
+package kernel
+
+import (
+	"fmt"
+
+	"github.com/leakvisor/leakvisor/arch"
+	"github.com/leakvisor/leakvisor/guestmem"
+)
+
+// LiveStack is the part of a stack that is in use.
+type LiveStack struct {
+	Name string // for people: "stack of init[1]", "irq stack of CPU 0"
+	Task *Task  // nil for a CPU's stack
+	// Range is what is in use, from the stack pointer up; empty for a task
+	// that is in user mode.
+	Range guestmem.Range[guestmem.GVA]
+	// Whole says that the stack pointer is not known, so that Range is the
+	// whole stack.
+	Whole bool
+}
+
+// maxHops bounds how often one stack interrupts another.
+const maxHops = 8
+
+// Stacks returns the live parts of all stacks: of each task from its saved
+// stack pointer up, and of the stacks on which the vCPUs are, from theirs,
+// back through the stacks that they interrupted to the task's own. regs are
+// the vCPUs' registers by arch.Reg name. Where it cannot be told what is in
+// use, the whole stack is returned. With an error it returns what it found.
+func (k *Kernel) Stacks(tasks []*Task, regs []map[string]uint64) ([]LiveStack, error) {
+	cpuStacks, first := k.CPUStacks()
+	cpus, err := k.CPUs()
+	if first == nil {
+		first = err
+	}
+	s := &stackScan{k: k, tasks: tasks, cpuStacks: cpuStacks, sp: map[guestmem.GVA]guestmem.GVA{}, user: map[int]bool{}, other: map[int]bool{}}
+	for i, r := range regs {
+		s.vcpu(cpuOf(k.arch, cpus, r, i), r)
+	}
+	if first == nil {
+		first = s.err
+	}
+	return s.live(), first
+}
+
+// stackScan gathers where the vCPUs' stack pointers are.
+type stackScan struct {
+	k         *Kernel
+	tasks     []*Task
+	cpuStacks []CPUStack
+	out       []LiveStack
+	// sp is the lowest stack pointer seen in a stack, by the stack's start.
+	sp map[guestmem.GVA]guestmem.GVA
+	// user are CPUs in user mode, other those whose stack pointer is in the
+	// stack of a task (which need not be the current one, in a switch).
+	user, other map[int]bool
+	err         error
+}
+
+// cpuOf returns the number of the CPU that a vCPU is: by its per-CPU base
+// register or, while that holds the user's value, by the register which keeps
+// the kernel's meanwhile; as a last resort vCPU i is possible CPU i.
+func cpuOf(a *arch.Arch, cpus []CPU, regs map[string]uint64, i int) int {
+	base, ok := regs[a.Linux.PerCPUBase]
+	for _, c := range cpus {
+		if ok && c.Offset == base {
+			return c.ID
+		}
+	}
+	for _, v := range regs {
+		for _, c := range cpus {
+			if c.Offset != 0 && c.Offset == v {
+				return c.ID
+			}
+		}
+	}
+	if i < len(cpus) {
+		return cpus[i].ID
+	}
+	return -1
+}
+
+// vcpu follows one vCPU's stack pointer from stack to stack.
+func (s *stackScan) vcpu(cpu int, regs map[string]uint64) {
+	sp := guestmem.GVA(regs[s.k.arch.Call.SP])
+	pc := regs[s.k.arch.Call.PC]
+	for range maxHops {
+		if t := s.task(sp); t != nil {
+			if old, ok := s.sp[t.Stack.Start]; !ok || sp < old {
+				s.sp[t.Stack.Start] = sp
+			}
+			s.other[cpu] = true
+			return
+		}
+		c := s.cpuStack(sp)
+		if c == nil {
+			break
+		}
+		s.out = append(s.out, LiveStack{
+			Name:  fmt.Sprintf("%s stack of CPU %d", c.Name, c.CPU),
+			Range: guestmem.Range[guestmem.GVA]{Start: sp, End: c.Range.End},
+		})
+		if c.link == 0 || sp > c.link {
+			return // a switch to or from this stack is under way
+		}
+		next, err := s.k.mem.Pointer(c.link)
+		if err != nil {
+			if s.err == nil {
+				s.err = fmt.Errorf("%s stack of CPU %d: %w", c.Name, c.CPU, err)
+			}
+			return
+		}
+		sp, pc = next, 0
+	}
+	// On no stack of the kernel's: in user mode, if not the program counter
+	// says otherwise (the first instructions of a system call).
+	if pc < s.k.arch.Linux.Text && !s.k.inKernel(sp) {
+		s.user[cpu] = true
+	}
+}
+
+// inKernel says whether an address is in the upper half of the address
+// space, which no user stack is in.
+func (k *Kernel) inKernel(a guestmem.GVA) bool {
+	p := k.arch.Paging
+	return p == nil || !p.Canonical || int64(a) < 0
+}
+
+func (s *stackScan) task(sp guestmem.GVA) *Task {
+	for _, t := range s.tasks {
+		if t.Stack.Contains(sp) || (t.Stack.Size() > 0 && sp == t.Stack.End) {
+			return t
+		}
+	}
+	return nil
+}
+
+func (s *stackScan) cpuStack(sp guestmem.GVA) *CPUStack {
+	for i := range s.cpuStacks {
+		if s.cpuStacks[i].Range.Contains(sp) {
+			return &s.cpuStacks[i]
+		}
+	}
+	return nil
+}
+
+// live decides for each task.
+func (s *stackScan) live() []LiveStack {
+	out := s.out
+	for _, t := range s.tasks {
+		if t.Stack.Size() == 0 {
+			continue
+		}
+		l := LiveStack{Name: fmt.Sprintf("stack of %s[%d]", t.Comm, t.PID), Task: t, Range: t.Stack}
+		sp, onCPU := s.sp[t.Stack.Start]
+		switch {
+		case onCPU:
+			l.Range.Start = sp
+		case t.CPU >= 0 && s.user[t.CPU]:
+			l.Range.Start = t.Stack.End
+		case t.CPU >= 0 && !s.other[t.CPU]:
+			l.Whole = true // it runs, but where is not known
+		case t.Stack.Contains(t.SavedSP):
+			l.Range.Start = t.SavedSP
+		default:
+			l.Whole = true // a task being made, or one that lies
+		}
+		out = append(out, l)
+	}
+	return out
+}

@@ -1,0 +1,60 @@
+package leak
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+var errTimeout = errors.New("the guest's time is up")
+
+// ask scans at intervals and on demand until ctx is done. It runs beside the
+// run's goroutine, to which Interrupt brings each scan.
+func (s *Session) ask(ctx context.Context, cancel context.CancelCauseFunc) error {
+	every, timeout := tick(s.o.ScanEvery), (<-chan time.Time)(nil)
+	defer every.Stop()
+	if s.o.Timeout > 0 {
+		t := time.NewTimer(s.o.Timeout)
+		defer t.Stop()
+		timeout = t.C
+	}
+	for {
+		var err error
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-every.C:
+			err = s.interrupt(ctx, "interval")
+		case line := <-s.o.ScanNow:
+			err = s.interrupt(ctx, "console: "+line)
+		case <-timeout:
+			err = s.interrupt(ctx, "timeout")
+			cancel(errTimeout)
+		}
+		if err != nil && ctx.Err() == nil {
+			cancel(err)
+			return err
+		}
+	}
+}
+
+// interrupt scans between two events. Before the kernel's C code runs, and
+// when the guest is at its end, there is nothing to scan.
+func (s *Session) interrupt(ctx context.Context, why string) error {
+	return s.m.Interrupt(ctx, func() error {
+		if s.kmem == nil || s.ending != "" {
+			return nil
+		}
+		return s.scan(why)
+	})
+}
+
+// tick returns a ticker, one that never ticks for zero.
+func tick(every time.Duration) *time.Ticker {
+	if every > 0 {
+		return time.NewTicker(every)
+	}
+	t := time.NewTicker(time.Hour)
+	t.Stop()
+	return t
+}

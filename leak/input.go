@@ -1,0 +1,285 @@
+package leak
+
+import (
+	"errors"
+	"fmt"
+	"sort"
+
+	"github.com/leakvisor/leakvisor/guestmem"
+	"github.com/leakvisor/leakvisor/hooks"
+	"github.com/leakvisor/leakvisor/kernel"
+	"github.com/leakvisor/leakvisor/scanner"
+)
+
+type gvaRange = guestmem.Range[guestmem.GVA]
+
+// picture is the guest at one pause: what the scanner is given, and what the
+// report needs besides.
+type picture struct {
+	in      *scanner.Input
+	objects []object // beside in.Objects
+	audit   audit
+	reasons []string // why a verdict would not be proven
+
+	// Where things are, by the kernel's own structures.
+	pages   *kernel.Pages
+	tasks   []*kernel.Task
+	live    []kernel.LiveStack
+	stacks  []gvaRange // of tasks and CPUs, whole; sorted, disjoint
+	dead    []gvaRange // stacks that no task has
+	percpu  *kernel.PerCPUAreas
+	modules []*kernel.Module
+	areas   map[guestmem.GVA]*kernel.VmapArea
+	// descriptors are the vm_structs of tracked blocks: as live as their
+	// block, and told with it.
+	descriptors map[guestmem.GVA]bool
+	claims      claims
+	registers   []map[string]uint64
+}
+
+// object is what the report wants to know of a tracked object.
+type object struct {
+	hooks.Object
+	class hooks.Class
+	cache string
+}
+
+// audit compares the tracker's live slab objects with the guest's own slab
+// descriptors.
+type audit struct {
+	allocated uint64 // objects in use by the descriptors
+	tracked   uint64 // of these, known to the tracker
+}
+
+// look reads the paused guest.
+func (s *Session) look(regs []map[string]uint64) (*picture, error) {
+	p := &picture{
+		in:          &scanner.Input{WordSize: s.arch.WordSize, Order: s.arch.Order, Memory: s.kmem},
+		areas:       map[guestmem.GVA]*kernel.VmapArea{},
+		claims:      claims{mem: s.kmem},
+		descriptors: map[guestmem.GVA]bool{},
+		registers:   regs,
+	}
+	var err error
+	k := s.kernel
+	if p.pages, err = k.Pages(); p.pages == nil {
+		return nil, fmt.Errorf("reading the page descriptors: %w", err)
+	}
+	p.doubt("page descriptors", err)
+	p.tasks, err = k.Tasks()
+	p.doubt("tasks", err)
+	p.live, err = k.Stacks(p.tasks, regs)
+	p.doubt("stacks", err)
+	p.modules, err = k.Modules()
+	p.doubt("modules", err)
+	p.percpu, err = k.PerCPUAreas()
+	if !errors.Is(err, kernel.ErrUnsupported) {
+		p.doubt("per-CPU areas", err)
+	}
+	areas, err := k.VmapAreas()
+	p.doubt("vmalloc areas", err)
+	for i := range areas {
+		p.areas[areas[i].Range.Start] = &areas[i]
+	}
+	if err := s.allStacks(p); err != nil {
+		return nil, err
+	}
+	s.slabObjects(p)
+	s.vmallocObjects(p, areas)
+	s.perCPUObjects(p)
+	s.pageObjects(p)
+	s.roots(p)
+	return p, nil
+}
+
+// doubt notes an error of a reader, which returned what it could: the verdict
+// cannot be proven then.
+func (p *picture) doubt(what string, err error) {
+	if err != nil {
+		p.reasons = append(p.reasons, fmt.Sprintf("reading %s: %v", what, err))
+	}
+}
+
+// add adds an object to judge.
+func (p *picture) add(o object, so scanner.Object) {
+	p.objects = append(p.objects, o)
+	p.in.Objects = append(p.in.Objects, so)
+}
+
+// allStacks gathers the whole stacks, so that only their live parts are
+// scanned.
+func (s *Session) allStacks(p *picture) error {
+	for _, t := range p.tasks {
+		p.stacks = append(p.stacks, t.Stack)
+	}
+	cpu, err := s.kernel.CPUStacks()
+	p.doubt("the CPUs' stacks", err)
+	for _, c := range cpu {
+		p.stacks = append(p.stacks, c.Range, c.Backing)
+	}
+	p.dead, err = s.kernel.CachedStacks()
+	p.doubt("cached stacks", err)
+	p.stacks = disjoint(append(p.stacks, p.dead...))
+	return nil
+}
+
+// disjoint sorts ranges, joins those that overlap and drops empty ones.
+func disjoint(ranges []gvaRange) []gvaRange {
+	sort.Slice(ranges, func(i, j int) bool { return ranges[i].Start < ranges[j].Start })
+	var out []gvaRange
+	for _, r := range ranges {
+		switch n := len(out); {
+		case r.Size() == 0:
+		case n > 0 && r.Start <= out[n-1].End:
+			out[n-1].End = max(out[n-1].End, r.End)
+		default:
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+// onStack says whether an address is in some stack.
+func (p *picture) onStack(a guestmem.GVA) bool {
+	i := sort.Search(len(p.stacks), func(i int) bool { return p.stacks[i].End > a })
+	return i < len(p.stacks) && p.stacks[i].Contains(a)
+}
+
+// slabObjects takes the tracked slab objects. Their size is their cache's, as
+// kmemleak has it, and what the guest's slab descriptors say is compared with
+// the tracker.
+func (s *Session) slabObjects(p *picture) {
+	slabs, err := s.kernel.Slabs(p.pages)
+	p.doubt("slab caches", err)
+	size := map[guestmem.GVA]*kernel.Cache{}
+	if slabs != nil {
+		p.doubt("slabs", slabs.Each(func(sl *kernel.Slab) bool {
+			for i := range sl.Objects {
+				if !sl.Allocated(i) {
+					continue
+				}
+				p.audit.allocated++
+				if a := sl.Object(i); s.tracker.Has(hooks.Slab, a) {
+					p.audit.tracked++
+					size[a] = sl.Cache
+				}
+			}
+			return true
+		}))
+	}
+	for _, o := range s.tracker.Live(hooks.Slab) {
+		obj := object{Object: o, class: hooks.Slab}
+		so := scanner.Object{Addr: o.Addr, Size: o.Size}
+		if c := size[o.Addr]; c != nil {
+			obj.cache, so.Size = c.Name, c.ObjectSize
+		} else if page := p.pages.PageSize(); so.Size >= page {
+			// A large kmalloc: whole pages, a power of two of them.
+			whole := page
+			for whole < so.Size {
+				whole *= 2
+			}
+			p.claims.add(gvaRange{Start: o.Addr, End: o.Addr + guestmem.GVA(whole)}, page)
+		}
+		obj.Size = so.Size
+		if p.onStack(o.Addr) {
+			so.Flag |= scanner.NoScan
+		}
+		p.add(obj, so)
+	}
+}
+
+// vmallocObjects takes the tracked vmalloc objects, whole pages each. A
+// module's memory is never a leak and scanned as a root; a stack is scanned
+// by its live part.
+func (s *Session) vmallocObjects(p *picture, areas []kernel.VmapArea) {
+	page := p.pages.PageSize()
+	for _, o := range s.tracker.Live(hooks.Vmalloc) {
+		o.Size = (o.Size + page - 1) &^ (page - 1)
+		so := scanner.Object{Addr: o.Addr, Size: o.Size}
+		r := gvaRange{Start: o.Addr, End: o.Addr + guestmem.GVA(o.Size)}
+		p.claims.add(r, page)
+		switch {
+		case p.isModule(r):
+			so.Flag = scanner.Gray | scanner.NoScan
+		case p.onStack(o.Addr):
+			so.Flag = scanner.NoScan
+		}
+		p.add(object{Object: o, class: hooks.Vmalloc}, so)
+		if a := p.areas[o.Addr]; a != nil && a.VM != nil {
+			// Who holds the block holds its descriptor.
+			p.in.Edges = append(p.in.Edges, scanner.Edge{From: o.Addr, To: a.VM.Addr})
+			p.descriptors[a.VM.Addr] = true
+			p.in.Exclude = append(p.in.Exclude, a.Link)
+		}
+	}
+	for _, a := range areas {
+		p.in.Exclude = append(p.in.Exclude, a.Words[:]...)
+	}
+}
+
+func (p *picture) isModule(r gvaRange) bool {
+	for _, m := range p.modules {
+		for _, part := range m.Mem {
+			if part.Range.Start < r.End && r.Start < part.Range.End {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// perCPUObjects takes the tracked per-CPU objects: matched by the offset that
+// the allocator returned and by the address of each copy, of which all are
+// scanned.
+func (s *Session) perCPUObjects(p *picture) {
+	if p.percpu == nil {
+		return
+	}
+	for i := range p.percpu.Chunks {
+		c := &p.percpu.Chunks[i]
+		for cpu := range p.percpu.CPUs {
+			for _, part := range c.Populated {
+				p.claims.add(p.percpu.Range(c, cpu, part), p.pages.PageSize())
+			}
+		}
+	}
+	for _, o := range s.tracker.Live(hooks.PerCPU) {
+		so := scanner.Object{Addr: o.Addr, Size: o.Size, Flag: scanner.NotMapped}
+		for cpu := range p.percpu.CPUs {
+			start := p.percpu.Copy(cpu, uint64(o.Addr))
+			so.Copies = append(so.Copies, gvaRange{Start: start, End: start + guestmem.GVA(o.Size)})
+		}
+		for _, m := range p.modules {
+			if m.PerCPUSize > 0 && m.PerCPU == uint64(o.Addr) {
+				so.Flag |= scanner.Gray
+			}
+		}
+		p.add(object{Object: o, class: hooks.PerCPU}, so)
+	}
+}
+
+// pageObjects takes the tracked page blocks that are still in use: the
+// tracker knows each block's last allocation, its descriptor whether it was
+// freed since. Pointers to a block are those into it and those to its
+// descriptor.
+func (s *Session) pageObjects(p *picture) {
+	for _, o := range s.tracker.Live(hooks.Pages) {
+		first, ok := p.pages.FrameOfDesc(o.Addr)
+		const maxOrder = 20
+		if !ok || o.Size > maxOrder || p.pages.Class(first) != kernel.PageKernel {
+			continue
+		}
+		r := kernel.PageRange{Start: first, End: first + 1<<o.Size, Class: kernel.PageKernel}
+		virt := p.pages.Virt(r)
+		if s.tracker.Has(hooks.Slab, virt.Start) { // a large kmalloc's pages
+			continue
+		}
+		o.Addr, o.Size = virt.Start, virt.Size()
+		p.claims.add(virt, p.pages.PageSize())
+		so := scanner.Object{Addr: o.Addr, Size: o.Size, Copies: []gvaRange{p.pages.Desc(r)}, Parts: []gvaRange{virt}}
+		if p.onStack(o.Addr) {
+			so.Flag = scanner.NoScan
+		}
+		p.add(object{Object: o, class: hooks.Pages}, so)
+	}
+}

@@ -1,0 +1,164 @@
+package leak
+
+import (
+	"fmt"
+
+	"github.com/leakvisor/leakvisor/guestmem"
+	"github.com/leakvisor/leakvisor/kernel"
+	"github.com/leakvisor/leakvisor/scanner"
+)
+
+// dataSections are the kernel's writable data by the linker script's symbols
+// (include/asm-generic/vmlinux.lds.h and arch/*/kernel/vmlinux.lds.S). The
+// data that is only used while booting counts until it is freed.
+var dataSections = []struct{ name, start, end string }{
+	{".data", "_sdata", "_edata"},
+	{".bss", "__bss_start", "__bss_stop"},
+	{"read-only after init", "__start_ro_after_init", "__end_ro_after_init"},
+	{".brk", "__brk_base", "__brk_limit"},
+	{"init data", "__init_begin", "__init_end"},
+}
+
+// roots makes the scan's roots. Whole stacks are cut out of everything, and
+// their live parts added.
+func (s *Session) roots(p *picture) {
+	s.dataRoots(p)
+	s.moduleRoots(p)
+	s.perCPURoots(p)
+	for _, st := range p.live {
+		p.root(scanner.ClassStack, st.Name, st.Range)
+	}
+	for i, regs := range p.registers {
+		r := scanner.Root{Name: fmt.Sprintf("vCPU %d", i), Class: scanner.ClassRegister, Words: []uint64{}}
+		for _, reg := range s.arch.Regs {
+			if v, ok := regs[reg.Name]; ok {
+				r.Words = append(r.Words, v)
+				r.WordNames = append(r.WordNames, reg.Name)
+			}
+		}
+		p.in.Roots = append(p.in.Roots, r)
+	}
+	s.pageRoots(p)
+}
+
+// root adds a range without the stacks in it.
+func (p *picture) root(class scanner.Class, name string, r gvaRange) {
+	if r.Size() > 0 {
+		p.in.Roots = append(p.in.Roots, scanner.Root{Name: name, Class: class, Range: r})
+	}
+}
+
+func (p *picture) rootWithoutStacks(class scanner.Class, name string, r gvaRange) {
+	for _, part := range without(r, p.stacks) {
+		p.root(class, name, part)
+	}
+}
+
+func (s *Session) dataRoots(p *picture) {
+	var whole gvaRange
+	if start, ok := s.kernel.Addr("_text"); ok {
+		if end, ok := s.kernel.Addr("_end"); ok {
+			whole = gvaRange{Start: start, End: end}
+		}
+	}
+	var done []gvaRange
+	for _, sec := range dataSections {
+		start, ok1 := s.kernel.Addr(sec.start)
+		end, ok2 := s.kernel.Addr(sec.end)
+		if !ok1 || !ok2 || start >= end {
+			continue
+		}
+		for _, r := range without(gvaRange{Start: start, End: end}, done) {
+			for _, held := range s.held(p, r) {
+				p.rootWithoutStacks(scanner.ClassData, sec.name, held)
+			}
+		}
+		done = disjoint(append(done, gvaRange{Start: start, End: end}))
+	}
+	for _, held := range s.held(p, whole) {
+		p.claims.add(held, p.pages.PageSize())
+	}
+}
+
+// held returns the parts of a range of the kernel's image that are still the
+// image's: pages that were given back to the page allocator (init data) are
+// anybody's.
+func (s *Session) held(p *picture, r gvaRange) []gvaRange {
+	page := guestmem.GVA(p.pages.PageSize())
+	var out []gvaRange
+	for at := r.Start; at < r.End; {
+		next := min(at&^(page-1)+page, r.End)
+		gpa, _, err := s.kmem.Translate(at)
+		if err == nil && p.pages.Class(kernel.PFN(uint64(gpa)/uint64(page))) == kernel.PageReserved {
+			if n := len(out); n > 0 && out[n-1].End == at {
+				out[n-1].End = next
+			} else {
+				out = append(out, gvaRange{Start: at, End: next})
+			}
+		}
+		at = next
+	}
+	return out
+}
+
+func (s *Session) moduleRoots(p *picture) {
+	for _, m := range p.modules {
+		for _, part := range m.Mem {
+			if part.Kind.Data() {
+				p.root(scanner.ClassModule, fmt.Sprintf("module %s %s", m.Name, part.Kind), part.Range)
+			}
+		}
+		if m.PerCPUSize == 0 || p.percpu == nil {
+			continue
+		}
+		for cpu := range p.percpu.CPUs {
+			start := p.percpu.Copy(cpu, m.PerCPU)
+			p.root(scanner.ClassPerCPU, fmt.Sprintf("module %s per-CPU data of CPU %d", m.Name, p.percpu.CPUs[cpu].ID), gvaRange{Start: start, End: start + guestmem.GVA(m.PerCPUSize)})
+		}
+	}
+}
+
+func (s *Session) perCPURoots(p *picture) {
+	if p.percpu == nil {
+		return
+	}
+	for cpu := range p.percpu.CPUs {
+		static := p.percpu.Static(cpu)
+		p.rootWithoutStacks(scanner.ClassPerCPU, fmt.Sprintf("per-CPU data of CPU %d", p.percpu.CPUs[cpu].ID), static)
+		p.claims.add(static, p.pages.PageSize())
+	}
+}
+
+// pageRoots adds what is in use and accounted for by nothing else, and the
+// descriptors of the pages in use: some pointers are only there.
+func (s *Session) pageRoots(p *picture) {
+	for _, st := range p.stacks {
+		p.claims.add(st, p.pages.PageSize())
+	}
+	s.claimDescriptors(p)
+	p.claims.merge()
+	p.pages.Each(func(r kernel.PageRange) bool {
+		switch r.Class {
+		case kernel.PageFree, kernel.PageUnknown, kernel.PageSpecial:
+			return true
+		case kernel.PageKernel, kernel.PageReserved, kernel.PageLargeKmalloc:
+			virt := p.pages.Virt(r)
+			p.claims.rest(p.pages, r, func(from, to uint64) {
+				p.root(scanner.ClassPages, r.Class.String()+" pages", gvaRange{Start: virt.Start + guestmem.GVA(from), End: virt.Start + guestmem.GVA(to)})
+			})
+		}
+		if r.Class != kernel.PageReserved {
+			p.root(scanner.ClassPageDesc, "page descriptors", p.pages.Desc(r))
+		}
+		return true
+	})
+}
+
+// claimDescriptors keeps the memory of the page descriptors themselves from
+// being scanned as pages: most of it describes free pages.
+func (s *Session) claimDescriptors(p *picture) {
+	p.pages.Each(func(r kernel.PageRange) bool {
+		p.claims.add(p.pages.Desc(r), p.pages.PageSize())
+		return true
+	})
+}

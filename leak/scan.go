@@ -1,0 +1,210 @@
+package leak
+
+import (
+	"context"
+	"encoding/hex"
+	"fmt"
+	"time"
+
+	"github.com/leakvisor/leakvisor/guestmem"
+	"github.com/leakvisor/leakvisor/hooks"
+	"github.com/leakvisor/leakvisor/report"
+	"github.com/leakvisor/leakvisor/scanner"
+)
+
+// scan judges the paused guest and reports.
+func (s *Session) scan(why string) error {
+	began := time.Now()
+	if s.kernel == nil {
+		return fmt.Errorf("%w: it reached its %s before its kernel was up", ErrGuestFailed, why)
+	}
+	s.progress("scanning at " + why)
+	ctx := context.Background()
+	regs := make([]map[string]uint64, s.m.VCPUs())
+	for i := range regs {
+		var err error
+		if regs[i], err = s.m.Registers(ctx, i); err != nil {
+			return fmt.Errorf("reading the registers of vCPU %d: %w", i, err)
+		}
+	}
+	p, err := s.look(regs)
+	if err != nil {
+		return err
+	}
+	res, err := scanner.Scan(ctx, p.in, nil)
+	if err != nil {
+		return err
+	}
+	r := s.report(p, res)
+	r.Scan.At = why
+	r.Scan.PausedMS = float64(time.Since(began).Microseconds()) / 1000
+	s.reports++
+	if s.o.Report == nil {
+		return nil
+	}
+	return s.o.Report(r)
+}
+
+// report makes the report of a scan.
+func (s *Session) report(p *picture, res *scanner.Result) *report.Report {
+	r := &report.Report{
+		Guest: report.Guest{
+			BuildID:   hex.EncodeToString(s.img.BuildID()),
+			Arch:      s.arch.Name,
+			HV:        s.o.HV,
+			Mechanism: s.m.Mechanism(),
+			VCPUs:     s.m.VCPUs(),
+			Slide:     fmt.Sprintf("%#x", s.slide),
+		},
+		Scan:    report.Scan{Objects: uint64(len(p.objects)), Bytes: res.Bytes},
+		Reasons: append(p.reasons, s.gaps...),
+	}
+	var err error
+	if r.Guest.Release, _, err = s.kernel.Uname(); err != nil {
+		s.log.Warn("reading the kernel's release", "error", err)
+	}
+	s.liveness(p, r)
+	if res.UnreadableBytes > 0 {
+		r.Reasons = append(r.Reasons, fmt.Sprintf("%d bytes of memory that may hold references cannot be read, the first at %#x", res.UnreadableBytes, uint64(res.Unreadable[0].Start)))
+	}
+	clock := s.clock()
+	for i, state := range res.States {
+		o := &p.objects[i]
+		if p.descriptors[o.Addr] {
+			continue
+		}
+		switch state {
+		case scanner.Unknown:
+			r.Scan.Unknown++
+		case scanner.Orphan:
+			if age := clock.age(o.Jiffies); age >= s.o.MinAge {
+				r.Orphans = append(r.Orphans, s.orphan(p, i, age))
+			}
+		}
+	}
+	switch {
+	case len(r.Reasons) > 0:
+		r.Verdict = report.Unknown
+	case len(r.Orphans) > 0:
+		r.Verdict = report.Leaks
+	default:
+		r.Verdict = report.Clean
+	}
+	return r
+}
+
+// liveness fills in the proof that everything was seen, and the reasons where
+// it was not.
+func (s *Session) liveness(p *picture, r *report.Report) {
+	st := s.tracker.Stats()
+	l := &r.Liveness
+	l.Entries, l.Exits, l.Lost = st.Entries, st.Exits, s.m.Lost()
+	doubt := func(n uint64, format string, args ...any) {
+		if n > 0 {
+			r.Reasons = append(r.Reasons, fmt.Sprintf(format, args...))
+		}
+	}
+	hits := map[hooks.Class]uint64{}
+	for i, t := range s.plan.Targets {
+		if t.Alloc == nil {
+			continue
+		}
+		l.Hooks = append(l.Hooks, report.Hook{Symbol: t.Symbol, Role: t.Alloc.Role.String(), Hits: st.Hits[i]})
+		if t.Alloc.Role == hooks.Alloc {
+			hits[t.Alloc.Class] += st.Hits[i]
+		}
+	}
+	for _, c := range s.o.Track {
+		if hits[c] == 0 {
+			r.Reasons = append(r.Reasons, fmt.Sprintf("no %s allocation was seen", c))
+		}
+	}
+	var lost uint64
+	for _, c := range s.tracker.Open() {
+		if p.inFlight(c.SP) {
+			l.InFlight++
+		} else {
+			lost++
+		}
+	}
+	lost += st.Unmatched
+	doubt(l.Lost, "%d events were lost", l.Lost)
+	doubt(lost, "%d allocator calls were not seen to return", lost)
+	doubt(st.ShortArrays, "the objects of %d bulk calls could not be read", st.ShortArrays)
+	doubt(st.Replaced, "%d objects were freed unseen", st.Replaced)
+	l.SlabObjects, l.SlabTracked = p.audit.allocated, p.audit.tracked
+	l.CutBacktraces = st.CutStacks
+	for _, c := range s.o.Track {
+		if c == hooks.Slab {
+			l.StrayFrees = st.StrayFrees[c]
+		}
+	}
+}
+
+// inFlight says whether a call's stack pointer is on the live part of a
+// stack.
+func (p *picture) inFlight(sp guestmem.GVA) bool {
+	for _, st := range p.live {
+		if st.Range.Contains(sp) {
+			return true
+		}
+	}
+	return false
+}
+
+// orphan describes object i.
+func (s *Session) orphan(p *picture, i int, age time.Duration) report.Orphan {
+	o := &p.objects[i]
+	task := s.tracker.Task(o.Object)
+	out := report.Orphan{
+		Address: report.Hex(o.Addr), Size: o.Size, Kind: report.Kind(o.class.String()), Cache: o.cache,
+		AgeMS: uint64(age.Milliseconds()), Jiffies: o.Jiffies, Comm: task.Comm, PID: int(task.PID),
+	}
+	for i, pc := range s.tracker.Backtrace(o.Object) {
+		f := s.space.ResolveReturn(pc, o.Seq)
+		if i == 0 {
+			f = s.space.Resolve(pc, o.Seq)
+		}
+		out.Backtrace = append(out.Backtrace, report.Frame{Addr: report.Hex(pc), Symbol: f.Symbol, Offset: f.Offset, Size: f.Size, Module: f.Module})
+	}
+	so := &p.in.Objects[i]
+	content := gvaRange{Start: so.Addr, End: so.Addr + guestmem.GVA(so.Size)}
+	if so.Flag&scanner.NotMapped != 0 && len(so.Copies) > 0 {
+		content = so.Copies[0]
+		out.DumpCPU = p.percpu.CPUs[0].ID
+	}
+	const dump = 32
+	buf := make([]byte, min(dump, content.Size()))
+	if err := guestmem.Read(s.kmem, content.Start, buf); err == nil {
+		out.Dump = buf
+	}
+	if sum, err := scanner.Checksum(s.kmem, content); err == nil {
+		out.Checksum = sum
+	}
+	return out
+}
+
+// clock turns jiffies into ages.
+type clock struct {
+	now uint64
+	hz  int
+}
+
+// clock reads the guest's time; without it all ages are zero, and
+// Options.MinAge has no effect.
+func (s *Session) clock() clock {
+	now, err := s.kernel.Jiffies()
+	hz, err2 := s.kernel.HZ()
+	if err != nil || err2 != nil || hz <= 0 {
+		s.log.Warn("the guest's clock cannot be read", "jiffies", err, "HZ", err2)
+		return clock{}
+	}
+	return clock{now, hz}
+}
+
+func (c clock) age(then uint64) time.Duration {
+	if c.hz == 0 || then >= c.now {
+		return 0
+	}
+	return time.Duration(float64(c.now-then) / float64(c.hz) * float64(time.Second))
+}

@@ -1,0 +1,297 @@
+package leak
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/leakvisor/leakvisor/arch"
+	"github.com/leakvisor/leakvisor/guestmem"
+	"github.com/leakvisor/leakvisor/hooks"
+	"github.com/leakvisor/leakvisor/hv"
+	"github.com/leakvisor/leakvisor/kernel"
+	"github.com/leakvisor/leakvisor/report"
+	"github.com/leakvisor/leakvisor/symbols"
+)
+
+// ErrGuestFailed is wrapped when the guest panicked, hung or never started
+// its kernel.
+var ErrGuestFailed = errors.New("the guest failed")
+
+// Machine is what a session needs of a backend.
+type Machine interface {
+	hv.Machine
+	hv.Tracer
+}
+
+// Options say how to judge. Nil and the zero value are legal: slab, vmalloc
+// and per-CPU objects are tracked, and nothing is scanned.
+type Options struct {
+	Track []hooks.Class
+	// MinAge leaves out orphans that are younger, in guest time.
+	MinAge time.Duration
+	// ScanAtEnd scans before the guest powers off, halts, reboots or panics.
+	ScanAtEnd bool
+	// ScanEvery scans at this interval of real time, if not zero.
+	ScanEvery time.Duration
+	// ScanNow asks for a scan with each value, which names the reason.
+	ScanNow <-chan string
+	// Timeout scans and ends the run after this much real time, if not zero.
+	Timeout time.Duration
+	// ModuleSymbols is a directory with .ko files that have debug information.
+	ModuleSymbols string
+	// CacheDir is where indexes of module symbols are kept; empty for nowhere.
+	CacheDir string
+	// HV names the backend in reports.
+	HV string
+	// Report is called with each scan's report, on the run's goroutine.
+	Report func(*report.Report) error
+	// Progress is called now and then, on the run's goroutine.
+	Progress func(Progress)
+	Logger   *slog.Logger
+}
+
+// Progress is how far a run is.
+type Progress struct {
+	Stage   string
+	Events  uint64
+	Objects uint64
+}
+
+// Session is one run of one guest. All its state belongs to the goroutine
+// that Run is called on.
+type Session struct {
+	img   *symbols.Image
+	m     Machine
+	arch  *arch.Arch
+	o     Options
+	log   *slog.Logger
+	began time.Time
+
+	slide   uint64
+	space   *symbols.Space
+	plan    *hooks.Plan
+	tracker *hooks.Tracker
+	context *kernel.EventContext
+	kmem    *guestmem.AddressSpace // kernel page tables, from Started on
+	kernel  *kernel.Kernel         // reader of the kernel's structures, likewise
+	modules *moduleFiles
+
+	seq     uint64 // of the latest event
+	ending  string // the moment that ends the guest, once it came
+	panics  bool
+	reports int
+	gaps    []string // why nothing can be proven, besides what a scan finds
+}
+
+var _ hv.Handler = (*Session)(nil)
+
+// New returns a session for a machine that has not run yet.
+func New(img *symbols.Image, m Machine, o *Options) (*Session, error) {
+	s := &Session{img: img, m: m, arch: img.Arch(), log: slog.New(slog.DiscardHandler), began: time.Now()}
+	if o != nil {
+		s.o = *o
+	}
+	if s.o.Logger != nil {
+		s.log = s.o.Logger
+	}
+	if len(s.o.Track) == 0 {
+		s.o.Track = []hooks.Class{hooks.Slab, hooks.Vmalloc, hooks.PerCPU}
+	}
+	if s.o.ModuleSymbols != "" {
+		var err error
+		if s.modules, err = findModuleFiles(s.o.ModuleSymbols); err != nil {
+			return nil, err
+		}
+	}
+	return s, nil
+}
+
+// Run lets the guest run to its end and reports each scan. It errs when the
+// guest failed; a report of what was there then has been made if it could.
+func (s *Session) Run(ctx context.Context) error {
+	defer s.modules.close()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	asked := make(chan error, 1)
+	go func() { asked <- s.ask(ctx, cancel) }()
+	err := s.m.Run(ctx, s)
+	cause := context.Cause(ctx)
+	cancel(nil)
+	askErr := <-asked
+	switch {
+	case errors.Is(cause, errTimeout):
+		return fmt.Errorf("%w: it did not power off within %v", ErrGuestFailed, s.o.Timeout)
+	case err != nil && !(s.ending != "" && errors.Is(err, hv.ErrGuestGone)):
+		return err
+	case askErr != nil:
+		return askErr
+	case s.tracker == nil:
+		return fmt.Errorf("%w: it ended before its kernel ran", ErrGuestFailed)
+	case s.panics:
+		return fmt.Errorf("%w: kernel panic", ErrGuestFailed)
+	case s.o.ScanAtEnd && s.reports == 0:
+		return fmt.Errorf("%w: it ended without passing power-off, reboot or panic, so nothing was scanned", ErrGuestFailed)
+	}
+	return nil
+}
+
+func (s *Session) symbolOptions() *symbols.Options {
+	return &symbols.Options{CacheDir: s.o.CacheDir, Logger: s.log}
+}
+
+// KernelEntered implements hv.Handler.
+func (s *Session) KernelEntered(pc guestmem.GVA, code []byte) (*hv.Plan, error) {
+	var bounds [2]uint64
+	for i, name := range [...]string{"_text", "_etext"} {
+		sym, err := s.img.Symbol(name)
+		if err != nil {
+			return nil, fmt.Errorf("finding the kernel's text: %w", err)
+		}
+		bounds[i] = sym.Addr
+	}
+	var err error
+	if s.slide, err = hooks.FindSlide(s.arch, s.img, bounds[0], bounds[1], pc, code); err != nil {
+		return nil, err
+	}
+	s.log.Info("kernel entered", "pc", fmt.Sprintf("%#x", uint64(pc)), "slide", fmt.Sprintf("%#x", s.slide))
+	s.space = symbols.NewSpace(s.img, s.slide)
+	unwinder, err := s.space.Unwinder()
+	if err != nil {
+		return nil, err
+	}
+	if s.context, err = kernel.NewEventContext(s.img, s.slide); err != nil {
+		return nil, err
+	}
+	if s.plan, err = hooks.BuildPlan(s.arch, s.img, s.slide, hooks.PlanOptions{Track: s.o.Track}); err != nil {
+		return nil, err
+	}
+	s.gaps = append(s.gaps, s.plan.Gaps...)
+	s.tracker = hooks.NewTracker(s.arch, s.plan, unwinder, s.task)
+	plan := &hv.Plan{Hooks: s.plan.Hooks}
+	for _, f := range s.context.Fetches {
+		plan.Context = append(plan.Context, hv.Fetch(f))
+	}
+	return plan, nil
+}
+
+// task decodes an event's context; what cannot be read names nobody.
+func (s *Session) task(b []byte) hooks.Task {
+	c, err := s.context.Decode(b)
+	if err != nil {
+		return hooks.Task{}
+	}
+	pid, comm := c.Owner()
+	return hooks.Task{PID: int32(pid), Comm: comm, Jiffies: c.Jiffies}
+}
+
+// progressEvery is how many events pass between two calls of Progress.
+const progressEvery = 1 << 12
+
+// Event implements hv.Handler.
+func (s *Session) Event(ev *hv.Event) error {
+	s.seq = ev.Seq
+	s.tracker.Event(ev)
+	if ev.Seq%progressEvery == 0 {
+		s.progress("")
+	}
+	if ev.Kind != hv.Entry || ev.Hook < 0 || ev.Hook >= len(s.plan.Targets) {
+		return nil
+	}
+	if m := s.plan.Targets[ev.Hook].Moment; m != nil {
+		return s.moment(m, ev)
+	}
+	return nil
+}
+
+func (s *Session) progress(stage string) {
+	if s.o.Progress != nil {
+		s.o.Progress(Progress{Stage: stage, Events: s.tracker.Stats().Events, Objects: s.tracker.LiveCount()})
+	}
+}
+
+func (s *Session) moment(m *hooks.Moment, ev *hv.Event) error {
+	switch m.Kind {
+	case hooks.Started:
+		return s.started()
+	case hooks.ModuleLoaded:
+		s.moduleLoaded(guestmem.GVA(ev.Args[0]), ev.Seq)
+	case hooks.ModuleUnloaded:
+		s.moduleUnloaded(guestmem.GVA(ev.Args[0]), ev.Seq)
+	case hooks.Ending, hooks.Panicked:
+		if s.ending != "" {
+			return nil
+		}
+		s.ending, s.panics = m.Name, m.Kind == hooks.Panicked
+		if s.o.ScanAtEnd {
+			return s.paused(context.Background(), func() error { return s.scan(m.Name) })
+		}
+	}
+	return nil
+}
+
+// paused runs f with all vCPUs stopped.
+func (s *Session) paused(ctx context.Context, f func() error) error {
+	if err := s.m.Pause(ctx); err != nil {
+		return fmt.Errorf("pausing the guest: %w", err)
+	}
+	err := f()
+	if rerr := s.m.Resume(ctx); err == nil && rerr != nil {
+		err = fmt.Errorf("resuming the guest: %w", rerr)
+	}
+	return err
+}
+
+// started finds the kernel's page tables and makes sure that the kernel is
+// the one whose symbols we have.
+func (s *Session) started() error {
+	var regs map[string]uint64
+	err := s.paused(context.Background(), func() (err error) {
+		regs, err = s.m.Registers(context.Background(), 0)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	early, err := guestmem.FromRegisters(s.m.Memory(), s.arch, regs)
+	if err != nil {
+		return err
+	}
+	root, err := s.rootTable(early)
+	if err != nil {
+		return err
+	}
+	s.kmem = early.WithRoot(root)
+	if s.kernel, err = kernel.New(s.kmem, s.m.Memory(), s.img, s.slide); err != nil {
+		return err
+	}
+	id, err := s.kernel.BuildID()
+	if err != nil {
+		return fmt.Errorf("reading the guest's build ID: %w", err)
+	}
+	if want := s.img.BuildID(); !bytes.Equal(id, want) {
+		return fmt.Errorf("%w: its build ID is %x, vmlinux has %x; take the debug package of the same kernel version", hooks.ErrWrongKernel, id, want)
+	}
+	s.progress("guest is running")
+	return nil
+}
+
+// rootTable returns where the kernel's own page tables start, through tables
+// that map the kernel's image.
+func (s *Session) rootTable(mem *guestmem.AddressSpace) (guestmem.GPA, error) {
+	var errs error
+	for _, name := range s.arch.Paging.RootSymbols {
+		gva, err := s.space.Addr(name)
+		if err == nil {
+			var gpa guestmem.GPA
+			if gpa, _, err = mem.Translate(gva); err == nil {
+				return gpa, nil
+			}
+		}
+		errs = errors.Join(errs, err)
+	}
+	return 0, fmt.Errorf("finding the kernel's page tables: %w", errs)
+}

@@ -1,0 +1,151 @@
+package report
+
+import (
+	"cmp"
+	"slices"
+	"time"
+)
+
+// Schema is the version of the JSON form. It changes when a field changes
+// its meaning or goes; added fields leave it.
+const Schema = "leakvisor/1"
+
+// Verdict is the judgement on a run.
+type Verdict string
+
+// Verdicts.
+const (
+	Clean   Verdict = "clean"
+	Leaks   Verdict = "leaks"
+	Unknown Verdict = "unknown"
+)
+
+// Report is the result of one run: the one model that all writers print.
+type Report struct {
+	Schema   string   `json:"schema"`
+	Verdict  Verdict  `json:"verdict"`
+	Reasons  []string `json:"reasons"` // why unknown; empty otherwise
+	Guest    Guest    `json:"guest"`
+	Liveness Liveness `json:"liveness"`
+	Scan     Scan     `json:"scan"`
+	Orphans  []Orphan `json:"orphans"` // oldest allocation first
+}
+
+// Guest says what was judged.
+type Guest struct {
+	Release   string `json:"release"`  // uname -r
+	BuildID   string `json:"build_id"` // hex
+	Arch      string `json:"arch"`
+	HV        string `json:"hv"`             // backend, for example "qemu"
+	Mechanism string `json:"hook_mechanism"` // how hooks work there
+	VCPUs     int    `json:"vcpus"`
+	Slide     string `json:"kaslr_slide"` // hex
+}
+
+// Liveness proves that the detector was live.
+type Liveness struct {
+	Entries  uint64 `json:"entries"`
+	Exits    uint64 `json:"exits"`
+	InFlight uint64 `json:"in_flight"` // calls open at the scan, each on a live stack
+	Lost     uint64 `json:"lost"`
+	Hooks    []Hook `json:"hooks"`
+	// SlabObjects is how many slab objects are allocated by the guest's own
+	// slab descriptors, SlabTracked how many of these were tracked: the rest
+	// was made before the slab allocator was up, or by unknown functions.
+	SlabObjects uint64 `json:"slab_objects"`
+	SlabTracked uint64 `json:"slab_tracked"`
+	// StrayFrees counts frees of slab objects that were not tracked.
+	StrayFrees uint64 `json:"stray_frees"`
+	// CutBacktraces counts backtraces that end before their outermost frame.
+	CutBacktraces uint64 `json:"cut_backtraces"`
+}
+
+// Hook is one hooked function and how often it was entered.
+type Hook struct {
+	Symbol string `json:"symbol"`
+	Role   string `json:"role"` // "alloc", "free", …
+	Hits   uint64 `json:"hits"`
+}
+
+// Scan tells how much was judged.
+type Scan struct {
+	At       string  `json:"at"` // what triggered it: "poweroff", "panic", …
+	Objects  uint64  `json:"objects"`
+	Bytes    uint64  `json:"bytes"` // bytes of memory scanned
+	PausedMS float64 `json:"paused_ms"`
+	Unknown  uint64  `json:"unknown_objects"` // neither reachable nor orphan: see Reasons
+}
+
+// Kind says which allocator an object is from.
+type Kind string
+
+// Kinds of object.
+const (
+	Slab    Kind = "slab"
+	Vmalloc Kind = "vmalloc"
+	PerCPU  Kind = "percpu"
+	Pages   Kind = "pages"
+	Phys    Kind = "phys" // allocated by physical address; only a kernel reports it
+)
+
+// Orphan is one suspected leak.
+type Orphan struct {
+	Address Hex    `json:"address"`
+	Size    uint64 `json:"size"` // bytes
+	Kind    Kind   `json:"kind"`
+	Cache   string `json:"cache,omitempty"` // slab cache
+	// AgeMS is the guest's time since the allocation in milliseconds.
+	AgeMS     uint64  `json:"age_ms"`
+	Jiffies   uint64  `json:"jiffies"`
+	Comm      string  `json:"comm"`
+	PID       int     `json:"pid"`
+	Backtrace []Frame `json:"backtrace"`
+	// Checksum is kmemleak's crc of the content.
+	Checksum uint32 `json:"crc"`
+	// Dump is the beginning of the content, at most 32 bytes; of a per-CPU
+	// object, that of the copy of DumpCPU.
+	Dump    HexBytes `json:"hex_dump"`
+	DumpCPU int      `json:"hex_dump_cpu,omitempty"`
+}
+
+// Frame is one return address of a backtrace, the innermost first.
+type Frame struct {
+	Addr   Hex    `json:"address"`
+	Symbol string `json:"symbol"` // empty where nothing is known
+	Offset uint64 `json:"offset"`
+	Size   uint64 `json:"size"`   // of the function in bytes
+	Module string `json:"module"` // empty for the kernel
+}
+
+// normalized returns a copy of r as every writer wants it: this version's
+// schema, the oldest orphan first (in the given order where the ages are the
+// same), no nil list.
+func (r *Report) normalized() *Report {
+	n := *r
+	n.Schema = Schema
+	n.Reasons = notNil(r.Reasons)
+	n.Liveness.Hooks = notNil(r.Liveness.Hooks)
+	n.Orphans = append([]Orphan{}, r.Orphans...)
+	slices.SortStableFunc(n.Orphans, func(a, b Orphan) int { return cmp.Compare(b.AgeMS, a.AgeMS) })
+	for i := range n.Orphans {
+		o := &n.Orphans[i]
+		o.Backtrace = notNil(o.Backtrace)
+	}
+	return &n
+}
+
+func notNil[T any](s []T) []T {
+	if s == nil {
+		return []T{}
+	}
+	return s
+}
+
+// Age returns AgeMS as a duration.
+func (o *Orphan) Age() time.Duration { return time.Duration(o.AgeMS) * time.Millisecond }
+
+// Hex is an address, 0x-prefixed hexadecimal text in JSON.
+type Hex uint64
+
+// HexBytes are bytes, hexadecimal text in JSON.
+type HexBytes []byte

@@ -1,0 +1,127 @@
+package report
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"strings"
+)
+
+// TextOptions changes what WriteText writes. Nil is the zero value.
+type TextOptions struct {
+	// Style is the version of kmemleak's format; the zero value is the
+	// newest.
+	Style Style
+	// RecordsOnly leaves out the header and the "BUG: memory leak" lines:
+	// what /sys/kernel/debug/kmemleak would show, nothing where nothing
+	// leaked.
+	RecordsOnly bool
+	// Allocators are functions that the summary looks through for the caller
+	// to blame, besides the hooked ones.
+	Allocators []string
+}
+
+// headerWidth is where a list in the header is broken into lines, in
+// characters.
+const headerWidth = 100
+
+// WriteText writes r as text: the header, then one record for each orphan, the
+// oldest first.
+func WriteText(w io.Writer, r *Report, opts *TextOptions) error {
+	var o TextOptions
+	if opts != nil {
+		o = *opts
+	}
+	r = r.normalized()
+	out := bufio.NewWriter(w)
+	if !o.RecordsOnly {
+		writeHeader(out, r, r.skip(o.Allocators))
+	}
+	var b []byte
+	for i := range r.Orphans {
+		b = b[:0]
+		if !o.RecordsOnly {
+			b = append(b, "\nBUG: memory leak\n"...)
+		}
+		b = o.Style.appendRecord(b, &r.Orphans[i])
+		if _, err := out.Write(b); err != nil {
+			break // Flush returns it
+		}
+	}
+	if err := out.Flush(); err != nil {
+		return fmt.Errorf("report: writing text: %w", err)
+	}
+	return nil
+}
+
+// writeHeader writes the proof that the detector was live, the verdict and the
+// summary. Errors stay in out.
+func writeHeader(out *bufio.Writer, r *Report, skip Skip) {
+	line := func(format string, args ...any) {
+		out.WriteString("leakvisor: ")
+		fmt.Fprintf(out, format, args...)
+		out.WriteByte('\n')
+	}
+	g, l, s := &r.Guest, &r.Liveness, &r.Scan
+	line("guest: Linux %s %s, %d vCPUs, KASLR slide %s", free(g.Release), free(g.Arch), g.VCPUs, free(g.Slide))
+	line("build ID: %s", free(g.BuildID))
+	line("hypervisor: %s, hooks by %s", free(g.HV), free(g.Mechanism))
+	line("calls: %d entries, %d exits, %d in flight, %d lost", l.Entries, l.Exits, l.InFlight, l.Lost)
+	var hit, idle []string
+	for _, h := range l.Hooks {
+		if h.Hits == 0 {
+			idle = append(idle, free(h.Symbol))
+		} else {
+			hit = append(hit, fmt.Sprintf("%s=%d", free(h.Symbol), h.Hits))
+		}
+	}
+	list(line, "hits: ", hit)
+	list(line, "not hit: ", idle)
+	line("scan: at %s, %d objects, %d bytes scanned, paused %.1f ms", free(s.At), s.Objects, s.Bytes, s.PausedMS)
+	if s.Unknown != 0 {
+		line("unknown: %d objects neither reachable nor orphans", s.Unknown)
+	}
+	for _, reason := range r.Reasons {
+		line("reason: %s", free(reason))
+	}
+	var size uint64
+	for i := range r.Orphans {
+		size += r.Orphans[i].Size
+	}
+	if len(r.Orphans) == 0 {
+		line("verdict: %s", r.Verdict)
+		return
+	}
+	line("verdict: %s, %d orphans of %d bytes", r.Verdict, len(r.Orphans), size)
+	line("%8s %12s  allocated in", "orphans", "bytes")
+	for _, g := range r.groups(skip) {
+		line("%8d %12d  %s", len(g.orphans), g.bytes, free(g.caller))
+	}
+}
+
+// list writes the words behind the title, in as many lines as they need.
+func list(line func(string, ...any), title string, words []string) {
+	var b strings.Builder
+	for i, w := range words {
+		if b.Len() == 0 {
+			b.WriteString(title)
+		} else {
+			b.WriteByte(' ')
+		}
+		b.WriteString(w)
+		if i == len(words)-1 || b.Len()+len(words[i+1]) >= headerWidth {
+			line("%s", b.String())
+			b.Reset()
+		}
+	}
+}
+
+// free returns free text for the header: without control characters, and with
+// a space before each colon, so that no reason and no name is taken for one of
+// the kernel's own headings ("BUG:", "WARNING:", "panic:").
+func free(s string) string {
+	if s == "" {
+		return "unknown"
+	}
+	return strings.ReplaceAll(printable(s), ":", " :")
+}

@@ -1,0 +1,140 @@
+package scanner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"runtime"
+
+	"github.com/leakvisor/leakvisor/guestmem"
+)
+
+// MaxUnreadable is how many unreadable ranges a Result lists.
+const MaxUnreadable = 64
+
+// Options tune a scan; nil is legal.
+type Options struct {
+	// Workers is the number of goroutines that scan; zero for one for each
+	// CPU Go may use. The result does not depend on it.
+	Workers int
+}
+
+// ErrInput is wrapped by errors about an Input that cannot be scanned.
+var ErrInput = errors.New("bad scan input")
+
+// Scan judges in.Objects. It errs with ErrInput for a word size other than 4
+// or 8, a missing Order or Memory and too many objects (2^31 or more), and with
+// ctx's error when ctx ends; what the guest holds never makes it err.
+//
+// An object of which no byte is its own, since later ones overlap it, is
+// Ignored unless it is Gray. Of one object or root at most 1 TiB is read, and
+// a range is given up as unreadable after 64 MiB without a readable page.
+func Scan(ctx context.Context, in *Input, o *Options) (*Result, error) {
+	if err := in.check(); err != nil {
+		return nil, err
+	}
+	workers := runtime.GOMAXPROCS(0)
+	if o != nil && o.Workers > 0 {
+		workers = o.Workers
+	}
+	m := newMarker(in, workers)
+	ws := make([]*worker, workers)
+	for i := range ws {
+		ws[i] = newWorker(m)
+	}
+	if err := m.run(ctx, ws); err != nil {
+		return nil, err
+	}
+	return m.result(ws), nil
+}
+
+func (in *Input) check() error {
+	switch {
+	case in.WordSize != 4 && in.WordSize != 8:
+		return fmt.Errorf("%w: words of %d bytes", ErrInput, in.WordSize)
+	case in.Order == nil:
+		return fmt.Errorf("%w: no byte order", ErrInput)
+	case in.Memory == nil:
+		return fmt.Errorf("%w: no memory", ErrInput)
+	}
+	n := uint64(0)
+	for i := range in.Objects {
+		n += 1 + uint64(len(in.Objects[i].Copies))
+	}
+	if n >= math.MaxInt32/2 {
+		return fmt.Errorf("%w: %d objects and copies are too many", ErrInput, n)
+	}
+	return nil
+}
+
+// run marks everything that can be reached.
+func (m *marker) run(ctx context.Context, workers []*worker) error {
+	q := newQueue(len(workers), len(m.queued))
+	w := workers[0]
+	for i, s := range m.x.spans[:len(m.x.spans)-1] {
+		if s.size&special != 0 && m.in.Objects[s.obj].Flag&(Gray|Ignore) == Gray && m.x.primary(uint32(i)) == uint32(i) {
+			m.counts[i] = rooted
+			w.reach(uint32(i))
+		}
+	}
+	jobs, words := m.rootJobs()
+	for _, word := range words {
+		w.push(word, noObject)
+	}
+	w.cands = append(w.cands, w.late...)
+	w.late = w.late[:0]
+	w.resolve()
+	w.todo = q.put(w.todo, w.out, jobs)
+	w.out = w.out[:0]
+	return q.run(ctx, workers)
+}
+
+// result turns counts into verdicts.
+func (m *marker) result(workers []*worker) *Result {
+	n := len(m.in.Objects)
+	r := &Result{States: make([]State, n), Refs: make([]uint8, n)}
+	var bad []guestmem.Range[guestmem.GVA]
+	for _, w := range workers {
+		r.Bytes += w.bytes
+		bad = append(bad, w.bad...)
+	}
+	r.Unreadable, r.UnreadableBytes = sum(bad)
+	white := Orphan
+	if r.UnreadableBytes > 0 {
+		white = Unknown
+	}
+	for i := range r.States {
+		r.States[i] = Ignored
+		if m.in.Objects[i].Flag&(Gray|Ignore) == Gray {
+			r.States[i] = Reachable
+		}
+	}
+	for i, s := range m.x.spans[:len(m.x.spans)-1] {
+		c := m.counts[i]
+		switch {
+		case s.size&special != 0 && m.x.primary(uint32(i)) != uint32(i):
+			continue
+		case s.size&special != 0 && m.in.Objects[s.obj].Flag&Ignore != 0:
+		case c != 0:
+			r.States[s.obj] = Reachable
+		default:
+			r.States[s.obj] = white
+		}
+		r.Refs[s.obj] = uint8(min(c&countMask, countMax))
+	}
+	return r
+}
+
+// sum merges ranges and adds them up; it returns at most MaxUnreadable.
+func sum(ranges []guestmem.Range[guestmem.GVA]) ([]guestmem.Range[guestmem.GVA], uint64) {
+	ranges = normal(ranges)
+	n := uint64(0)
+	for _, r := range ranges {
+		n += r.Size()
+	}
+	if len(ranges) > MaxUnreadable {
+		ranges = append([]guestmem.Range[guestmem.GVA](nil), ranges[:MaxUnreadable]...)
+	}
+	return ranges, n
+}

@@ -1,0 +1,278 @@
+package scanner
+
+import (
+	"context"
+	"math/bits"
+	"sync/atomic"
+
+	"github.com/leakvisor/leakvisor/guestmem"
+)
+
+const (
+	// Objects that lie at most maxGap bytes apart are filtered in one run.
+	maxGap    = 256
+	maxPieces = 256     // of a run
+	maxRun    = 1 << 20 // bytes of a run, of a job and of a view
+	maxSplit  = 1 << 30 // bytes of an object or root that is split into jobs
+	// maxScan is how much of one object or root is read: guests have less
+	// memory, but can map the same page again and again.
+	maxScan = 1 << 40
+	// maxMisses ends the reading of a range after as many unreadable pages
+	// in a row: 64 MiB.
+	maxMisses = 1 << 14
+	pageBytes = 1 << 12 // the smallest page of any guest
+)
+
+// worker is one goroutine's share of a scan.
+type worker struct {
+	m *marker
+	// run holds the pieces being read, ascending, of whole words.
+	run   []piece
+	cands []cand // candidates to be resolved
+	late  []cand // found while resolving
+	// visit, where not nil, is told of references in place of marking.
+	visit func(span, from uint32)
+	todo  []uint32 // regions taken from the queue
+	out   []uint32 // regions for the queue
+	jobs  []job    // likewise
+	view  view
+	ex    int // cursor in m.exclude
+	bytes uint64
+	bad   []guestmem.Range[guestmem.GVA]
+	masks masks
+
+	touched uint64
+}
+
+func newWorker(m *marker) *worker {
+	return &worker{m: m, run: make([]piece, 0, maxPieces), cands: make([]cand, 0, batch)}
+}
+
+// work takes work from q until there is none.
+func (w *worker) work(ctx context.Context, q *queue) {
+	for {
+		if err := ctx.Err(); err != nil {
+			q.fail(err)
+			return
+		}
+		if len(w.todo) == 0 {
+			j, todo := q.take(w.todo)
+			if w.todo = todo; j != nil {
+				w.scanJob(ctx, j)
+			} else if len(todo) == 0 {
+				return
+			}
+		}
+		if n := len(w.todo); n > 0 {
+			r := w.todo[0]
+			copy(w.todo, w.todo[1:])
+			w.todo = w.todo[:n-1]
+			w.region(ctx, r)
+		}
+		w.resolve()
+		w.todo = q.put(w.todo, w.out, w.jobs)
+		w.out, w.jobs = w.out[:0], w.jobs[:0]
+	}
+}
+
+func (w *worker) scanJob(ctx context.Context, j *job) {
+	w.run = append(w.run[:0], j.piece)
+	w.bytes += j.last - j.start + 1
+	w.scanRun(ctx, j.mem, j.exclude)
+}
+
+// region scans the spans of region r that are to be scanned.
+func (w *worker) region(ctx context.Context, r uint32) {
+	m := w.m
+	// First of all: what is marked from here on puts the region back.
+	atomic.StoreUint32(&m.queued[r], 0)
+	first := int(r) << (m.regionShift - 6)
+	for k := first; k < min(first+1<<(m.regionShift-6), len(m.pending)); k++ {
+		if atomic.LoadUint64(&m.pending[k]) == 0 {
+			continue
+		}
+		set := atomic.SwapUint64(&m.pending[k], 0)
+		for ; set != 0; set &= set - 1 {
+			w.scanSpan(ctx, uint32(k<<6+bits.TrailingZeros64(set)))
+		}
+	}
+	w.scanRun(ctx, m.in.Memory, true)
+}
+
+// scanSpan adds span i to the run.
+func (w *worker) scanSpan(ctx context.Context, i uint32) {
+	s := w.m.x.spans[i]
+	if s.size&special == 0 {
+		w.add(ctx, piece{s.start, s.start + uint64(s.size) - 1, s.obj})
+		return
+	}
+	o := &w.m.in.Objects[s.obj]
+	if o.Flag&(NoScan|Ignore) != 0 || o.Flag&NotMapped != 0 && s.start-uint64(o.Addr) < max(o.Size, 1) {
+		return
+	}
+	last := w.m.x.last(s)
+	if o.Parts == nil {
+		w.add(ctx, piece{s.start, last, s.obj})
+		return
+	}
+	for _, p := range normal(o.Parts) {
+		w.add(ctx, piece{max(s.start, uint64(p.Start)), min(last, uint64(p.End-1)), s.obj})
+	}
+}
+
+// add adds the words that lie wholly in p to the run, after scanning the run
+// where they do not fit.
+func (w *worker) add(ctx context.Context, p piece) {
+	p, ok := w.m.words(p)
+	if !ok {
+		return
+	}
+	if p.last-p.start >= 2*maxRun {
+		w.addLarge(ctx, p)
+		return
+	}
+	if n := len(w.run); n > 0 {
+		if end := w.run[n-1].last; p.start <= end || p.start-end > maxGap || n == maxPieces || p.last-w.run[0].start >= 2*maxRun {
+			w.scanRun(ctx, w.m.in.Memory, true)
+		}
+	}
+	w.run = append(w.run, p)
+	w.bytes += p.last - p.start + 1
+}
+
+func (w *worker) addLarge(ctx context.Context, p piece) {
+	w.scanRun(ctx, w.m.in.Memory, true)
+	if w.visit == nil && p.last-p.start < maxSplit {
+		w.jobs = split(w.jobs, job{piece: p, mem: w.m.in.Memory, exclude: true})
+		return
+	}
+	w.scanJob(ctx, &job{piece: p, mem: w.m.in.Memory, exclude: true})
+}
+
+// split appends j in parts of maxRun bytes, or whole where it is so large
+// that its pages had better be found missing one after another.
+func split(jobs []job, j job) []job {
+	last := j.last
+	for last-j.start >= maxRun && last-j.start < maxSplit {
+		j.last = j.start + maxRun - 1
+		jobs = append(jobs, j)
+		j.start = j.last + 1
+	}
+	j.last = last
+	return append(jobs, j)
+}
+
+// scanRun reads the run, filters it, and empties it.
+func (w *worker) scanRun(ctx context.Context, mem guestmem.Memory, exclude bool) {
+	if len(w.run) == 0 {
+		return
+	}
+	at, last := w.run[0].start, w.run[len(w.run)-1].last
+	size := w.m.f.size
+	cur, misses := 0, 0
+	if exclude {
+		w.seekExclude(at)
+	}
+	var one [8]byte
+	for n := 1; ; n++ {
+		if n%64 == 0 && ctx.Err() != nil {
+			break // the caller notices
+		}
+		left := last - at + 1
+		if left == 0 {
+			left = -size // all of the address space
+		}
+		var b []byte
+		var err error
+		if at-w.run[0].start >= maxScan {
+			w.miss(at, last)
+			break
+		}
+		if exclude {
+			b, err = w.view.get(mem, at, left)
+		} else {
+			b, err = mem.View(guestmem.GVA(at), int(min(left, maxRun)))
+		}
+		if err == nil && uint64(len(b)) < size {
+			// The word's bytes are not contiguous on the host.
+			err = guestmem.Read(mem, guestmem.GVA(at), one[:size])
+			b = one[:size]
+		}
+		step := min(uint64(len(b))&^(size-1), left)
+		if err == nil {
+			misses = 0
+			cur = w.blocks(b[:step], at, cur, exclude)
+		} else {
+			if misses++; misses < maxMisses {
+				step = min(pageBytes-at%pageBytes, left)
+			} else {
+				step = left
+			}
+			w.miss(at, at+step-1)
+		}
+		if step == left {
+			break
+		}
+		at += step
+	}
+	w.run = w.run[:0]
+}
+
+// blocks filters b, whole words at address at, from the run's piece cur on,
+// and returns the piece where it ended.
+func (w *worker) blocks(b []byte, at uint64, cur int, exclude bool) int {
+	f := &w.m.f
+	for len(b) > 0 {
+		n := min(len(b), blockWords<<f.shift)
+		f.filter(&w.masks, b[:n], &w.m.x.bands)
+		words := n >> f.shift
+		for k := 0; k<<6 < words; k++ {
+			for set := w.masks[k]; set != 0; set &= set - 1 {
+				off := (k<<6 + bits.TrailingZeros64(set)) << f.shift
+				a := at + uint64(off)
+				for w.run[cur].last < a {
+					cur++
+				}
+				if w.run[cur].start > a || exclude && w.excluded(a) {
+					continue
+				}
+				w.push(f.word(b[off:n]), w.run[cur].obj)
+			}
+		}
+		b, at = b[n:], at+uint64(n)
+	}
+	return cur
+}
+
+// miss records what of the run lies in the unreadable range [at, last].
+func (w *worker) miss(at, last uint64) {
+	for _, p := range w.run {
+		a, b := max(p.start, at), min(p.last, last)
+		if a > b {
+			continue
+		}
+		w.bytes -= b - a + 1
+		if n := len(w.bad); n > 0 && uint64(w.bad[n-1].End) == a {
+			w.bad[n-1].End = guestmem.GVA(b + 1)
+			continue
+		}
+		w.bad = append(w.bad, guestmem.Range[guestmem.GVA]{Start: guestmem.GVA(a), End: guestmem.GVA(b + 1)})
+	}
+}
+
+// seekExclude puts the cursor to the first excluded range that ends behind a.
+func (w *worker) seekExclude(a uint64) {
+	ex := w.m.exclude
+	if w.ex > 0 && uint64(ex[w.ex-1].End) > a || w.ex < len(ex) && uint64(ex[w.ex].End) <= a {
+		w.ex = w.m.firstExclude(a)
+	}
+}
+
+// excluded says whether the word at a is; a never falls within a run.
+func (w *worker) excluded(a uint64) bool {
+	ex := w.m.exclude
+	for w.ex < len(ex) && uint64(ex[w.ex].End) <= a {
+		w.ex++
+	}
+	return w.ex < len(ex) && uint64(ex[w.ex].Start) <= a
+}

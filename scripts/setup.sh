@@ -1,0 +1,192 @@
+#!/bin/bash
+# Installs what Leakvisor and its guests need on Debian: QEMU with a plugin API
+# that reads registers (9.1 or newer), a C compiler, what kernel modules are
+# built with, and a static busybox. Does nothing where that is all there.
+#
+# usage: scripts/setup.sh
+set -euo pipefail
+
+readonly qemu_needed=9.1
+# libelf1 is for objtool, which checks the modules that are built.
+readonly packages=(
+	gcc libc6-dev make bc binutils libelf1 xz-utils busybox-static
+	ca-certificates util-linux
+)
+readonly backports_file=/etc/apt/sources.list.d/leakvisor-backports
+export DEBIAN_FRONTEND=noninteractive LC_ALL=C
+
+say() { echo "setup: $*" >&2; }
+die() { say "$*"; exit 1; }
+
+as_root() {
+	if [ "$(id -u)" = 0 ]; then
+		"$@"
+	elif command -v sudo >/dev/null; then
+		sudo -n --preserve-env=DEBIAN_FRONTEND,LC_ALL "$@" ||
+			die "sudo $1 failed: run scripts/setup.sh as root"
+	else
+		die "needs root to install packages: run scripts/setup.sh as root"
+	fi
+}
+
+apt_update() {
+	say "updating the package lists"
+	# A foreign source that is down must not stop this: what is missing
+	# afterwards is said by name.
+	as_root apt-get update -qq -o Acquire::Retries=3 >&2 ||
+		say "apt-get update had errors, going on with what it got"
+}
+
+apt_install() {
+	say "installing: $*"
+	as_root apt-get install -y -qq --no-install-recommends \
+		-o DPkg::Lock::Timeout=300 -o Acquire::Retries=3 \
+		-o Dpkg::Use-Pty=0 "$@" >&2
+}
+
+installed() {
+	[ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
+}
+
+qemu_version() {
+	qemu-system-x86_64 --version 2>/dev/null |
+		sed -n 's/^QEMU emulator version \([0-9.]*\).*/\1/p'
+}
+
+qemu_is_new() {
+	local have
+	have=$(qemu_version) && [ -n "$have" ] &&
+		dpkg --compare-versions "$have" ge "$qemu_needed"
+}
+
+# The newest version that apt would install of $1; with $2, from that suite.
+candidate() {
+	apt-cache policy ${2:+-t "$2"} "$1" |
+		sed -n 's/^ *Candidate: \([^(]*\)$/\1/p'
+}
+
+candidate_is_new() {
+	local have
+	have=$(candidate "$@") && [ -n "$have" ] &&
+		dpkg --compare-versions "${have#*:}" ge "$qemu_needed"
+}
+
+# Prints the first entry of a .sources file ($1) for suite $2, as an entry for
+# suite $3: URI, signature and whatever else it has are kept.
+backports_from_deb822() {
+	awk -v RS= -v suite="$2" -v want="$3" '
+	{
+		n = split($0, lines, "\n"); types = suites = off = ""; out = ""
+		components = skip = 0
+		for (i = 1; i <= n; i++) {
+			line = lines[i]
+			if (line ~ /^#/) continue
+			if (line ~ /^[ \t]/) { if (!skip) out = out line "\n"; continue }
+			skip = 0
+			field = tolower(line); sub(/:.*/, "", field)
+			value = line; sub(/^[^:]*:[ \t]*/, "", value)
+			if (field == "types") { types = " " value " "; skip = 1 }
+			else if (field == "suites") { suites = " " value " "; skip = 1 }
+			else if (field == "components") {
+				components = (" " value " ") ~ / main /; skip = 1
+			}
+			else if (field == "enabled") { off = tolower(value); skip = 1 }
+			else out = out line "\n"
+		}
+		if (index(types, " deb ") && index(suites, " " suite " ") &&
+		    components && off !~ /^(no|false|off|0|without|disable)$/) {
+			printf "Types: deb\nSuites: %s\nComponents: main\n%s", want, out
+			exit
+		}
+	}' "$1"
+}
+
+# The same for a one-line entry, in the same form.
+backports_from_list() {
+	awk -v suite="$2" -v want="$3" '
+	$1 == "deb" {
+		line = $0; options = ""
+		sub(/#.*/, "", line); sub(/^[ \t]*deb[ \t]+/, "", line)
+		if (match(line, /^\[[^]]*\][ \t]+/)) {
+			options = substr(line, 1, RLENGTH)
+			line = substr(line, RLENGTH + 1)
+		}
+		n = split(line, word)
+		for (i = 3; i <= n; i++)
+			if (word[2] == suite && word[i] == "main") {
+				printf "deb %s%s %s main\n", options, word[1], want
+				exit
+			}
+	}' "$1"
+}
+
+# Adds the release's backports, at the mirror that this machine uses already.
+add_backports() {
+	local codename=$1 suite=$1-backports file entry
+
+	if apt-cache policy | grep -q "n=$suite,"; then
+		return
+	fi
+	for file in /etc/apt/sources.list.d/*.sources; do
+		[ -r "$file" ] || continue
+		entry=$(backports_from_deb822 "$file" "$codename" "$suite")
+		[ -n "$entry" ] || continue
+		say "adding $suite to apt, at the mirror of $file"
+		as_root tee "$backports_file.sources" >/dev/null <<<"$entry"
+		return
+	done
+	for file in /etc/apt/sources.list /etc/apt/sources.list.d/*.list; do
+		[ -r "$file" ] || continue
+		entry=$(backports_from_list "$file" "$codename" "$suite")
+		[ -n "$entry" ] || continue
+		say "adding $suite to apt, at the mirror of $file"
+		as_root tee "$backports_file.list" >/dev/null <<<"$entry"
+		return
+	done
+	die "found no apt source for $codename main to derive $suite from"
+}
+
+install_qemu() {
+	local codename suite
+
+	if candidate_is_new qemu-system-x86; then
+		apt_install qemu-system-x86
+		return
+	fi
+	codename=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
+	[ -n "$codename" ] ||
+		die "this release has no QEMU $qemu_needed, and no code name"
+	suite=$codename-backports
+	add_backports "$codename"
+	apt_update
+	candidate_is_new qemu-system-x86 "$suite" ||
+		die "neither $codename nor $suite has QEMU $qemu_needed or newer"
+	apt_install -t "$suite" qemu-system-x86
+}
+
+main() {
+	local missing=() package
+
+	command -v apt-get >/dev/null && command -v dpkg-query >/dev/null ||
+		die "this is no Debian: install QEMU >= $qemu_needed," \
+			"${packages[*]} by other means"
+	for package in "${packages[@]}"; do
+		installed "$package" || missing+=("$package")
+	done
+	if [ ${#missing[@]} = 0 ] && qemu_is_new; then
+		say "all there (QEMU $(qemu_version))"
+		return
+	fi
+	apt_update
+	if [ ${#missing[@]} -gt 0 ]; then
+		apt_install "${missing[@]}"
+	fi
+	if ! qemu_is_new; then
+		install_qemu
+		qemu_is_new || die "QEMU is $(qemu_version), $qemu_needed is needed:" \
+			"another qemu-system-x86_64 comes first in PATH"
+	fi
+	say "done (QEMU $(qemu_version))"
+}
+
+main "$@"
