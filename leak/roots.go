@@ -101,6 +101,27 @@ func (s *Session) held(p *picture, r gvaRange) []gvaRange {
 	return out
 }
 
+// mapped returns the parts of a range that the kernel's page tables map.
+func (s *Session) mapped(r gvaRange) []gvaRange {
+	page := guestmem.GVA(1) << s.arch.Paging.PageShift
+	var out []gvaRange
+	for at := r.Start; at < r.End; {
+		_, left, err := s.kmem.Translate(at)
+		if err != nil {
+			at = at&^(page-1) + page
+			continue
+		}
+		next := min(at+guestmem.GVA(left), r.End)
+		if n := len(out); n > 0 && out[n-1].End == at {
+			out[n-1].End = next
+		} else {
+			out = append(out, gvaRange{Start: at, End: next})
+		}
+		at = next
+	}
+	return out
+}
+
 func (s *Session) moduleRoots(p *picture) {
 	for _, m := range p.modules {
 		for _, part := range m.Mem {
@@ -144,7 +165,10 @@ func (s *Session) pageRoots(p *picture) {
 		case kernel.PageKernel, kernel.PageReserved, kernel.PageLargeKmalloc:
 			virt := p.pages.Virt(r)
 			p.claims.rest(p.pages, r, func(from, to uint64) {
-				p.root(scanner.ClassPages, r.Class.String()+" pages", gvaRange{Start: virt.Start + guestmem.GVA(from), End: virt.Start + guestmem.GVA(to)})
+				// Firmware's pages are reserved too, and not mapped.
+				for _, part := range s.mapped(gvaRange{Start: virt.Start + guestmem.GVA(from), End: virt.Start + guestmem.GVA(to)}) {
+					p.root(scanner.ClassPages, r.Class.String()+" pages", part)
+				}
 			})
 		}
 		if r.Class != kernel.PageReserved {
