@@ -46,7 +46,7 @@ func FindSlide(a *arch.Arch, img Code, text, etext uint64, pc guestmem.GVA, code
 		}
 	}
 	if best*4 < len(code)*3 {
-		return 0, fmt.Errorf("%w: its first code at %#x (% x) is nowhere in vmlinux", ErrWrongKernel, uint64(pc), code[:8])
+		return 0, fmt.Errorf("%w: its first code at %#x (% x) is nowhere in vmlinux; take the debug package of the same kernel version", ErrWrongKernel, uint64(pc), code[:8])
 	}
 	return uint64(pc) - at, nil
 }

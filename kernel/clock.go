@@ -27,7 +27,7 @@ func newTimeLayout(l *layout) timeLayout {
 	}
 	t.states = map[string]int64{}
 	for _, n := range []string{"SYSTEM_FREEING_INITMEM", "SYSTEM_RUNNING"} {
-		if v, ok := l.constant(n, nearFork...); ok {
+		if v, ok := l.constant(n, "kernel_init"); ok {
 			t.states[n] = v
 		}
 	}

@@ -163,9 +163,12 @@ func (k *Kernel) exceptionStacks(c CPU) ([]CPUStack, error) {
 	}
 	if lay.entry.Size > 0 && lay.estacks.Offset > 0 {
 		area := base - guestmem.GVA(lay.estacks.Offset)
-		out = append(out, CPUStack{CPU: c.ID, Name: "entry",
+		s := CPUStack{CPU: c.ID, Name: "entry",
 			Range:   from(area+guestmem.GVA(lay.entry.Offset), lay.entry.Size),
-			Backing: k.backing(c, "entry_stack_storage")})
+			Backing: k.backing(c, "entry_stack_storage")}
+		// Only what interrupts user mode starts here, in the same way.
+		s.link = s.Range.End - guestmem.GVA(2*k.arch.WordSize)
+		out = append(out, s)
 	}
 	return out, nil
 }

@@ -113,13 +113,18 @@ func newPageLayout(l *layout) pageLayout {
 		}
 		return 1 << v
 	}
-	p.lruBit, p.swapBit, p.reservedBit, p.slabBit = mask("PG_lru"), mask("PG_swapbacked"), mask("PG_reserved"), mask("PG_slab")
+	p.lruBit, p.swapBit, p.reservedBit = mask("PG_lru"), mask("PG_swapbacked"), mask("PG_reserved")
 	if p.reservedBit == 0 {
 		l.missing["PG_reserved"] = true
 	}
-	p.types = pageTypes(l)
-	if p.types != nil {
-		p.slabBit = 0 // PG_slab is a constant of the other enum
+	// PG_slab is a page flag up to 6.9 and a page type since; a slab's
+	// descriptor tells, whose place for the type is __unused before. (A
+	// search for a constant which is not there is slow.)
+	l.find("slab", nearSlab...)
+	if _, typed := l.opt("slab", "__page_type"); typed {
+		p.types = pageTypes(l)
+	} else {
+		p.slabBit = mask("PG_slab")
 	}
 	p.zones = newZoneLayout(l)
 	return p
@@ -139,9 +144,12 @@ func pageTypes(l *layout) []pageType {
 		{"guard", PageSpecial}, {"unaccepted", PageSpecial}, {"zsmalloc", PageUser}, {"hugetlb", PageUser},
 	}
 	_, numbers := l.constant("PGTY_buddy", nearPage...)
-	base, ok := l.constant("PAGE_TYPE_BASE", nearPage...)
-	if !numbers && !ok {
-		return nil
+	var base int64
+	if !numbers {
+		var ok bool
+		if base, ok = l.constant("PAGE_TYPE_BASE", nearPage...); !ok {
+			return nil
+		}
 	}
 	for _, c := range classes {
 		if numbers {

@@ -1,76 +1,103 @@
-// Package stackdepot keeps each distinct backtrace once, as Linux's stack
-// depot (lib/stackdepot.c) does: a boot has some hundred thousand
-// allocations, but only some thousand ways to get there.
 package stackdepot
 
 import (
+	"math/bits"
+	"math/rand/v2"
 	"slices"
 
 	"github.com/leakvisor/leakvisor/guestmem"
 )
 
-// Depot interns backtraces. The number of a backtrace is its identity: two
-// equal backtraces have the same. A Depot is not for several goroutines.
+// Depot is a set of backtraces. The zero value is not ready: use New.
 type Depot struct {
-	index map[uint64]uint32 // hash to the latest backtrace with it
-	list  []entry
-	pcs   []guestmem.GVA // all backtraces, one after the other
+	seed    uint64 // the guest picks the addresses, so it must not know the hash
+	records []record
+	table   []uint32 // record numbers by hash, open addressing; zero: free
+	chunk   []guestmem.GVA
 }
 
-type entry struct {
-	start uint32 // in pcs
-	count uint16
-	next  uint32 // with the same hash, none where it is the entry itself
+type record struct {
+	trace []guestmem.GVA // in one of the chunks
+	hash  uint64
 }
 
-// New returns an empty Depot.
-func New() *Depot { return &Depot{index: map[uint64]uint32{}} }
+// chunkWords is how many addresses are allocated at once: 64 kB.
+const chunkWords = 8 << 10
 
-// Intern returns the number of a backtrace, which it copies. Frames beyond
-// 65535 are cut.
-func (d *Depot) Intern(pcs []guestmem.GVA) uint32 {
-	pcs = pcs[:min(len(pcs), 1<<16-1)]
-	h := hash(pcs)
-	head, ok := d.index[h]
-	for i := head; ok; i = d.list[i].next {
-		if slices.Equal(d.Get(i), pcs) {
-			return i
-		}
-		if d.list[i].next == i {
-			break
-		}
+// New returns an empty depot. Its number 0 is the empty trace.
+func New() *Depot {
+	return &Depot{seed: rand.Uint64(), records: make([]record, 1), table: make([]uint32, 1<<10)}
+}
+
+// Intern returns the number of a trace, which it copies if it is new. Numbers
+// count up from 1; the empty trace is 0. At 2^32 - 1 different traces, which
+// no memory holds, it returns 0.
+func (d *Depot) Intern(trace []guestmem.GVA) uint32 {
+	if len(trace) == 0 {
+		return 0
 	}
-	id := uint32(len(d.list))
-	e := entry{start: uint32(len(d.pcs)), count: uint16(len(pcs)), next: id}
-	if ok {
-		e.next = head
+	h := d.hash(trace)
+	mask := uint64(len(d.table) - 1)
+	slot := h & mask
+	for d.table[slot] != 0 {
+		if r := &d.records[d.table[slot]]; r.hash == h && slices.Equal(r.trace, trace) {
+			return d.table[slot]
+		}
+		slot = (slot + 1) & mask
 	}
-	d.pcs = append(d.pcs, pcs...)
-	d.list = append(d.list, e)
-	d.index[h] = id
+	if uint64(len(d.records)) >= 1<<32-1 {
+		return 0
+	}
+	id := uint32(len(d.records))
+	d.records = append(d.records, record{d.keep(trace), h})
+	d.table[slot] = id
+	if 2*len(d.records) > len(d.table) {
+		d.grow()
+	}
 	return id
 }
 
-// Get returns a backtrace by its number, nil for one that was never given
-// out. It must not be changed.
+// Get returns the trace of a number, nil for 0 and for what Intern has not
+// returned. It must not be changed.
 func (d *Depot) Get(id uint32) []guestmem.GVA {
-	if uint64(id) >= uint64(len(d.list)) {
+	if uint64(id) >= uint64(len(d.records)) {
 		return nil
 	}
-	e := d.list[id]
-	return d.pcs[e.start : e.start+uint32(e.count) : e.start+uint32(e.count)]
+	return d.records[id].trace
 }
 
-// Len is the number of distinct backtraces.
-func (d *Depot) Len() int { return len(d.list) }
+// Len returns the number of different traces.
+func (d *Depot) Len() int { return len(d.records) - 1 }
 
-// hash mixes the addresses by multiplication (splitmix64's constants); equal
-// hashes cost time, nothing else.
-func hash(pcs []guestmem.GVA) uint64 {
-	h := uint64(len(pcs))
-	for _, pc := range pcs {
-		h = (h ^ uint64(pc)) * 0xbf58476d1ce4e5b9
-		h ^= h >> 29
+// keep copies a trace to where it stays.
+func (d *Depot) keep(trace []guestmem.GVA) []guestmem.GVA {
+	if cap(d.chunk)-len(d.chunk) < len(trace) {
+		d.chunk = make([]guestmem.GVA, 0, max(chunkWords, len(trace)))
+	}
+	from := len(d.chunk)
+	d.chunk = append(d.chunk, trace...)
+	return d.chunk[from:len(d.chunk):len(d.chunk)]
+}
+
+func (d *Depot) grow() {
+	d.table = make([]uint32, 2*len(d.table))
+	mask := uint64(len(d.table) - 1)
+	for id := 1; id < len(d.records); id++ {
+		slot := d.records[id].hash & mask
+		for d.table[slot] != 0 {
+			slot = (slot + 1) & mask
+		}
+		d.table[slot] = uint32(id)
+	}
+}
+
+// hash folds the 128-bit product of each word with a constant that is not
+// known outside, one multiplication a word.
+func (d *Depot) hash(trace []guestmem.GVA) uint64 {
+	h := d.seed ^ uint64(len(trace))
+	for _, a := range trace {
+		hi, lo := bits.Mul64(h^uint64(a), 0x9e37_79b9_7f4a_7c15^d.seed|1)
+		h = hi ^ lo
 	}
 	return h
 }

@@ -1,6 +1,7 @@
 package stackdepot
 
 import (
+	"encoding/binary"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -8,55 +9,72 @@ import (
 	"github.com/leakvisor/leakvisor/guestmem"
 )
 
-func TestDepot(t *testing.T) {
+func TestInternIsASet(t *testing.T) {
 	d := New()
-	a := []guestmem.GVA{1, 2, 3}
-	id := d.Intern(a)
-	a[0] = 9 // the depot has its own copy
-	if got := d.Get(id); !slices.Equal(got, []guestmem.GVA{1, 2, 3}) {
-		t.Fatalf("got %v", got)
+	rng := rand.New(rand.NewPCG(1, 2))
+	ids := map[string]uint32{}
+	key := func(trace []guestmem.GVA) string {
+		var b []byte
+		for _, a := range trace {
+			b = binary.LittleEndian.AppendUint64(b, uint64(a))
+		}
+		return string(b)
 	}
-	if d.Intern([]guestmem.GVA{1, 2, 3}) != id || d.Intern([]guestmem.GVA{1, 2}) == id || d.Intern(nil) == id {
-		t.Error("identity is not equality")
+	var traces [][]guestmem.GVA
+	for range 30_000 {
+		trace := make([]guestmem.GVA, 1+rng.IntN(16))
+		for i := range trace {
+			trace[i] = guestmem.GVA(0xffff_ffff_8100_0000 + rng.Uint64N(4))
+		}
+		id := d.Intern(trace)
+		if old, ok := ids[key(trace)]; ok && old != id {
+			t.Fatalf("trace %x has the numbers %d and %d", trace, old, id)
+		}
+		ids[key(trace)] = id
+		traces = append(traces, slices.Clone(trace))
+		clear(trace) // the depot must have a copy
 	}
-	if d.Len() != 3 || d.Get(77) != nil {
-		t.Errorf("%d backtraces, Get(77) = %v", d.Len(), d.Get(77))
+	for _, trace := range traces {
+		if got := d.Get(ids[key(trace)]); !slices.Equal(got, trace) {
+			t.Fatalf("Get = %x, want %x", got, trace)
+		}
+	}
+	if d.Len() != len(ids) {
+		t.Errorf("Len = %d, want %d", d.Len(), len(ids))
 	}
 }
 
-func TestDepotMany(t *testing.T) {
+func TestEdges(t *testing.T) {
 	d := New()
-	rng := rand.New(rand.NewPCG(1, 2))
-	want := map[uint32][]guestmem.GVA{}
-	for range 20000 {
-		pcs := make([]guestmem.GVA, rng.IntN(4))
-		for i := range pcs {
-			pcs[i] = guestmem.GVA(rng.IntN(16))
-		}
-		id := d.Intern(pcs)
-		if old, ok := want[id]; ok && !slices.Equal(old, pcs) {
-			t.Fatalf("%v and %v are both %d", old, pcs, id)
-		}
-		want[id] = pcs
+	if id := d.Intern(nil); id != 0 || d.Get(0) != nil || d.Len() != 0 {
+		t.Errorf("the empty trace is %d, %x", id, d.Get(0))
 	}
-	if len(want) != d.Len() || d.Len() < 1+16+256+1000 {
-		t.Errorf("%d backtraces, %d numbers", d.Len(), len(want))
+	if d.Get(7) != nil {
+		t.Error("Get of an unknown number is a trace")
 	}
-	// Collisions of the hash must not matter.
-	c := &Depot{index: map[uint64]uint32{}}
-	x, y := c.Intern([]guestmem.GVA{1}), c.Intern([]guestmem.GVA{2})
-	c.index[hash([]guestmem.GVA{1})] = y
-	c.list[y].next = x
-	if c.Intern([]guestmem.GVA{1}) != x {
-		t.Error("a chained backtrace was not found")
+	long := make([]guestmem.GVA, 3*chunkWords)
+	long[len(long)-1] = 1
+	one, two := d.Intern(long), d.Intern(long[:1])
+	if one == two || !slices.Equal(d.Get(one), long) || len(d.Get(two)) != 1 {
+		t.Error("a trace longer than a chunk is not kept")
+	}
+	if a := append(d.Get(two), 9); len(d.Get(two)) != 1 || len(a) != 2 || d.Intern([]guestmem.GVA{0}) != two {
+		t.Error("appending to a trace changes the depot")
 	}
 }
 
 func BenchmarkIntern(b *testing.B) {
 	d := New()
-	pcs := make([]guestmem.GVA, 16)
+	rng := rand.New(rand.NewPCG(1, 2))
+	traces := make([][]guestmem.GVA, 4096)
+	for i := range traces {
+		traces[i] = make([]guestmem.GVA, 12)
+		for j := range traces[i] {
+			traces[i][j] = guestmem.GVA(rng.Uint64())
+		}
+	}
+	b.ReportAllocs()
 	for i := range b.N {
-		pcs[7] = guestmem.GVA(i % 4096)
-		d.Intern(pcs)
+		d.Intern(traces[i&4095])
 	}
 }

@@ -55,6 +55,9 @@ func (c *runCmd) Run(ctx context.Context, status *int) (err error) {
 	if c.SMP < 1 || c.SMP > 255 {
 		return fmt.Errorf("--smp: %d is not between 1 and 255", c.SMP)
 	}
+	if c.ScanAt == "never" && scanOn == nil && c.ScanEvery <= 0 && c.Timeout <= 0 {
+		return errors.New("--scan-at never needs --scan-every, --scan-on or --timeout: nothing would be scanned")
+	}
 	track, err := parseTrack(c.Track)
 	if err != nil {
 		return err
@@ -108,6 +111,7 @@ func (c *runCmd) Run(ctx context.Context, status *int) (err error) {
 	}
 	defer func() { err = errors.Join(err, m.Close()) }()
 
+	reports := 0
 	s, err := leak.New(img, m, &leak.Options{
 		Track:         track,
 		MinAge:        c.MinAge,
@@ -116,11 +120,13 @@ func (c *runCmd) Run(ctx context.Context, status *int) (err error) {
 		ScanNow:       watch.matched,
 		Timeout:       c.Timeout,
 		ModuleSymbols: c.ModuleSymbols,
+		CacheDir:      cache,
 		HV:            "qemu",
 		Progress:      progress.update,
 		Logger:        log,
 		Report: func(r *report.Report) error {
 			progress.finish()
+			reports++
 			*status = max(*status, verdictStatus(r.Verdict))
 			return c.write(out, r)
 		},
@@ -139,6 +145,8 @@ func (c *runCmd) Run(ctx context.Context, status *int) (err error) {
 		return &statusError{exitGuest, fmt.Errorf("%w%s", err, watch.tail())}
 	case err != nil:
 		return &statusError{exitGuest, err}
+	case reports == 0:
+		return &statusError{exitUnknown, errors.New("the guest ended before anything was scanned")}
 	}
 	return nil
 }

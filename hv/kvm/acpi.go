@@ -42,7 +42,7 @@ func acpiTables(vcpus int) []byte {
 		copy(t, signature)
 		binary.LittleEndian.PutUint32(t[4:], uint32(headerSize+len(body)))
 		t[8] = revision
-		copy(t[10:], "LEAKVSLEAKVISOR")
+		copy(t[10:], "LEAKVSLEAKVISO")
 		binary.LittleEndian.PutUint32(t[24:], 1)
 		copy(t[28:], "LKVS")
 		binary.LittleEndian.PutUint32(t[32:], 1)

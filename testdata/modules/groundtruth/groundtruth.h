@@ -13,10 +13,6 @@
  * backtrace and that task. No report may overlap what is live. SIZE 0 is not
  * to be checked. Sizes are those of the slab caches, so that the requested
  * size and the size of the slab object are one.
- *
- * No leak is of 64 bytes from kmalloc: each kernel thread has, in a frame that
- * lives as long as it does, the address of the argument block it was made
- * with. That was freed, and is soon another object of that size.
  */
 #ifndef GROUNDTRUTH_H
 #define GROUNDTRUTH_H
@@ -52,6 +48,19 @@ extern const struct gt_plant gt_freed[];
 #define gt_planted(p, size) gt_say(__func__, -1, (p), (size))
 #define gt_planted_n(n, p, size) gt_say(__func__, (n), (p), (size))
 void gt_say(const char *func, int n, const void *p, size_t size);
+
+/*
+ * An object of GT_SIZE bytes that is nobody's leftover. The address of one from
+ * kmalloc was often another object's, and is then still in the live frame of
+ * some thread, or in the unused part of some array: a leak that no scanner can
+ * tell from one that is not.
+ */
+#define GT_SIZE 512
+#define gt_alloc(flags) kmem_cache_alloc(gt_cache, (flags))
+extern struct kmem_cache *gt_cache;
+
+/* A constructor, which keeps a cache from being merged with another. */
+void gt_no_merge(void *object);
 
 /* Overwrites the dead part of the current stack, and dead registers. */
 void gt_scrub(void);

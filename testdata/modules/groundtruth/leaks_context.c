@@ -13,9 +13,9 @@
 
 static noinline int plant_leak_kthread(void *unused)
 {
-	void *p = kmalloc(512, GFP_KERNEL);
+	void *p = gt_alloc(GFP_KERNEL);
 
-	gt_planted(p, 512);
+	gt_planted(p, GT_SIZE);
 	gt_scrub();
 	gt_settled();
 	return 0;
@@ -28,9 +28,9 @@ static void in_kthread(void)
 
 static noinline int plant_leak_last_cpu(void *unused)
 {
-	void *p = kmalloc(512, GFP_KERNEL);
+	void *p = gt_alloc(GFP_KERNEL);
 
-	gt_planted(p, 512);
+	gt_planted(p, GT_SIZE);
 	gt_scrub();
 	gt_settled();
 	return 0;
@@ -43,9 +43,9 @@ static void on_last_cpu(void)
 
 static noinline void plant_leak_cross_call(void *unused)
 {
-	void *p = kmalloc(512, GFP_ATOMIC);
+	void *p = gt_alloc(GFP_ATOMIC);
 
-	gt_planted(p, 512);
+	gt_planted(p, GT_SIZE);
 	gt_scrub();
 }
 
@@ -59,9 +59,9 @@ static void in_cross_call(void)
 
 static noinline void plant_leak_hardirq(struct irq_work *work)
 {
-	void *p = kmalloc(512, GFP_ATOMIC);
+	void *p = gt_alloc(GFP_ATOMIC);
 
-	gt_planted(p, 512);
+	gt_planted(p, GT_SIZE);
 	gt_scrub();
 }
 
@@ -76,9 +76,9 @@ static void in_hardirq_work(void)
 
 static noinline void plant_leak_timer(struct timer_list *timer)
 {
-	void *p = kmalloc(512, GFP_ATOMIC);
+	void *p = gt_alloc(GFP_ATOMIC);
 
-	gt_planted(p, 512);
+	gt_planted(p, GT_SIZE);
 	gt_scrub();
 }
 
@@ -95,9 +95,9 @@ static void in_timer(void)
 
 static noinline void plant_leak_tasklet(struct tasklet_struct *tasklet)
 {
-	void *p = kmalloc(512, GFP_ATOMIC);
+	void *p = gt_alloc(GFP_ATOMIC);
 
-	gt_planted(p, 512);
+	gt_planted(p, GT_SIZE);
 	gt_scrub();
 }
 
@@ -112,9 +112,9 @@ static void in_tasklet(void)
 
 static noinline void plant_leak_workqueue(struct work_struct *work)
 {
-	void *p = kmalloc(512, GFP_KERNEL);
+	void *p = gt_alloc(GFP_KERNEL);
 
-	gt_planted(p, 512);
+	gt_planted(p, GT_SIZE);
 	gt_scrub();
 }
 
@@ -134,9 +134,9 @@ static noinline void plant_leak_irqs_off(void)
 	void *p;
 
 	local_irq_save(flags);
-	p = kmalloc(512, GFP_ATOMIC);
+	p = gt_alloc(GFP_ATOMIC);
 	local_irq_restore(flags);
-	gt_planted(p, 512);
+	gt_planted(p, GT_SIZE);
 }
 
 /* More frames than a report has room for: the plant is within the first 16. */
@@ -151,9 +151,9 @@ static noinline void descend(int depth, void (*fn)(void))
 
 static noinline void plant_leak_deep_call(void)
 {
-	void *p = kmalloc(512, GFP_KERNEL);
+	void *p = gt_alloc(GFP_KERNEL);
 
-	gt_planted(p, 512);
+	gt_planted(p, GT_SIZE);
 }
 
 static void in_deep_call(void)

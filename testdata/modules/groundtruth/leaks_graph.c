@@ -9,12 +9,12 @@
 struct node {
 	struct node *next;
 	struct list_head list;
-	char fill[512 - sizeof(struct list_head) - sizeof(void *)];
+	char fill[GT_SIZE - sizeof(struct list_head) - sizeof(void *)];
 };
 
-static struct node *new_node(void)
+static __always_inline struct node *new_node(void)
 {
-	return kzalloc(sizeof(struct node), GFP_KERNEL);
+	return gt_alloc(GFP_KERNEL | __GFP_ZERO);
 }
 
 /* Each node's allocation is in the plant itself, loop or not. */
@@ -100,11 +100,6 @@ static noinline void plant_leak_unlinked(void)
 	gt_planted(node, sizeof(*node));
 }
 
-/* A constructor keeps a cache from being merged with another. */
-static void no_merge(void *object)
-{
-}
-
 /* In caches of their own: nobody's objects are their neighbours. */
 static void *past_end;
 
@@ -113,7 +108,7 @@ static noinline void plant_leak_past_end(void)
 	struct kmem_cache *cache;
 	char *p;
 
-	cache = kmem_cache_create("gt_past_end", 64, 0, 0, no_merge);
+	cache = kmem_cache_create("gt_past_end", 64, 0, 0, gt_no_merge);
 	p = kmem_cache_alloc(cache, GFP_KERNEL);
 	gt_planted(p, 64);
 	WRITE_ONCE(past_end, p + 64);
@@ -126,7 +121,7 @@ static noinline void plant_leak_before_start(void)
 	struct kmem_cache *cache;
 	char *p;
 
-	cache = kmem_cache_create("gt_before_start", 256, 0, 0, no_merge);
+	cache = kmem_cache_create("gt_before_start", 256, 0, 0, gt_no_merge);
 	p = kmem_cache_alloc(cache, GFP_KERNEL);
 	gt_planted(p, 256);
 	WRITE_ONCE(before_start, p - 8);
@@ -137,9 +132,9 @@ static unsigned long complement;
 
 static noinline void plant_leak_complement(void)
 {
-	void *p = kzalloc(512, GFP_KERNEL);
+	void *p = gt_alloc(GFP_KERNEL);
 
-	gt_planted(p, 512);
+	gt_planted(p, GT_SIZE);
 	WRITE_ONCE(complement, ~(unsigned long)p);
 }
 
@@ -150,11 +145,11 @@ static noinline void plant_leak_in_freed_object(void)
 	void *p;
 	int i;
 
-	cache = kmem_cache_create("gt_freed_holder", 128, 0, 0, no_merge);
+	cache = kmem_cache_create("gt_freed_holder", 128, 0, 0, gt_no_merge);
 	for (i = 0; i < 4; i++)
 		holder[i] = kmem_cache_alloc(cache, GFP_KERNEL);
-	p = kmalloc(512, GFP_KERNEL);
-	gt_planted(p, 512);
+	p = gt_alloc(GFP_KERNEL);
+	gt_planted(p, GT_SIZE);
 	for (i = 0; i < 16; i++)
 		WRITE_ONCE(holder[2][i], p);
 	kmem_cache_free(cache, holder[2]);
@@ -165,9 +160,9 @@ static noinline void plant_leak_in_freed_object(void)
 static noinline void plant_leak_in_freed_page(void)
 {
 	void **page = (void **)__get_free_pages(GFP_KERNEL, 2);
-	void *p = kmalloc(512, GFP_KERNEL);
+	void *p = gt_alloc(GFP_KERNEL);
 
-	gt_planted(p, 512);
+	gt_planted(p, GT_SIZE);
 	WRITE_ONCE(page[1], p);
 	WRITE_ONCE(page[3 * PAGE_SIZE / sizeof(p)], p);
 	free_pages((unsigned long)page, 2);
@@ -178,9 +173,9 @@ static void *in_init_data __initdata;
 
 static noinline void __ref plant_leak_in_init_data(void)
 {
-	void *p = kmalloc(512, GFP_KERNEL);
+	void *p = gt_alloc(GFP_KERNEL);
 
-	gt_planted(p, 512);
+	gt_planted(p, GT_SIZE);
 	WRITE_ONCE(in_init_data, p);
 }
 
@@ -194,8 +189,8 @@ static noinline void plant_leak_in_file(void)
 	file = filp_open("/groundtruth.bin", O_CREAT | O_RDWR, 0600);
 	if (IS_ERR(file))
 		return;
-	p = kmalloc(512, GFP_KERNEL);
-	gt_planted(p, 512);
+	p = gt_alloc(GFP_KERNEL);
+	gt_planted(p, GT_SIZE);
 	kernel_write(file, &p, sizeof(p), &pos);
 	WRITE_ONCE(p, NULL);
 	filp_close(file, NULL);
@@ -206,8 +201,8 @@ static noinline void plant_leak_below_stack(void)
 {
 	void *volatile slot[4];
 
-	slot[0] = slot[1] = slot[2] = slot[3] = kmalloc(512, GFP_KERNEL);
-	gt_planted(slot[0], 512);
+	slot[0] = slot[1] = slot[2] = slot[3] = gt_alloc(GFP_KERNEL);
+	gt_planted(slot[0], GT_SIZE);
 	barrier_data((void *)slot);
 }
 
@@ -237,9 +232,9 @@ static void sleep_above(void)
 /* Only on the stack of a thread that is no more. */
 static noinline int plant_leak_dead_stack(void *unused)
 {
-	void *volatile slot = kmalloc(512, GFP_KERNEL);
+	void *volatile slot = gt_alloc(GFP_KERNEL);
 
-	gt_planted(slot, 512);
+	gt_planted(slot, GT_SIZE);
 	gt_settled();
 	return 0;
 }
@@ -254,8 +249,8 @@ static noinline void plant_leak_dead_irq_stack(void)
 {
 	void *volatile slot[4];
 
-	slot[0] = slot[1] = slot[2] = slot[3] = kmalloc(512, GFP_ATOMIC);
-	gt_planted(slot[0], 512);
+	slot[0] = slot[1] = slot[2] = slot[3] = gt_alloc(GFP_ATOMIC);
+	gt_planted(slot[0], GT_SIZE);
 	barrier_data((void *)slot);
 }
 

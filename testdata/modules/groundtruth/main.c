@@ -3,12 +3,15 @@
 #include <linux/delay.h>
 #include <linux/module.h>
 #include <linux/preempt.h>
+#include <linux/sizes.h>
 
 #include "groundtruth.h"
 
 static char *only = "";
 module_param(only, charp, 0444);
 MODULE_PARM_DESC(only, "run just this plant (a function's name)");
+
+struct kmem_cache *gt_cache;
 
 static DECLARE_COMPLETION(settled);
 
@@ -104,6 +107,35 @@ struct task_struct *gt_thread(int (*fn)(void *), void *data, int cpu,
 	return task;
 }
 
+void gt_no_merge(void *object)
+{
+}
+
+/*
+ * Uses up, for good, what others have freed, so that what is planted next is
+ * memory that nobody had before (see gt_alloc). The sizes are those of the
+ * slab caches, the flags choose among the caches of one size.
+ */
+static void *ballast;
+
+static void use_up(gfp_t flags)
+{
+	static const size_t sizes[] = { 8,   16,  32,	64,   96,   128, 192,
+					256, 512, 1024, 2048, 4096, 8192 };
+	void **p;
+	int i, j;
+
+	for (i = 0; i < ARRAY_SIZE(sizes); i++) {
+		for (j = 0; j < 256 && j * sizes[i] < SZ_128K; j++) {
+			p = kmalloc(sizes[i], flags);
+			if (!p)
+				return;
+			*p = ballast;
+			ballast = p;
+		}
+	}
+}
+
 static const struct gt_plant *const tables[] = {
 	gt_slab_leaks,	  gt_area_leaks,  gt_graph_leaks,  gt_context_leaks,
 	gt_root_lives,	  gt_struct_lives, gt_page_lives, gt_thread_lives,
@@ -117,6 +149,10 @@ static int run_all(void *done)
 	const struct gt_plant *plant;
 	int i;
 
+	use_up(GFP_KERNEL);
+	use_up(GFP_KERNEL_ACCOUNT);
+	use_up(GFP_KERNEL | __GFP_RECLAIMABLE);
+	use_up(GFP_KERNEL | GFP_DMA);
 	for (i = 0; i < ARRAY_SIZE(tables); i++) {
 		for (plant = tables[i]; plant->plant; plant++) {
 			if (*only && strcmp(only, plant->name))
@@ -143,16 +179,18 @@ static int __init groundtruth_init(void)
 	DECLARE_COMPLETION_ONSTACK(done);
 	struct task_struct *task;
 
-	if (!*only) {
-		plant_leak_insmod();
-		gt_scrub();
-	}
+	gt_cache = kmem_cache_create("gt_cache", GT_SIZE, GT_SIZE, 0,
+				     gt_no_merge);
+	if (!gt_cache)
+		return -ENOMEM;
 	/* A thread of its own: its stack and registers are gone afterwards. */
 	task = kthread_run(run_all, &done, "groundtruth");
 	if (IS_ERR(task))
 		return PTR_ERR(task);
 	wait_for_completion(&done);
 	msleep(50);
+	if (!*only)
+		plant_leak_insmod();
 	gt_scrub();
 	printk(KERN_ALERT "groundtruth: planted\n");
 	return 0;
