@@ -39,13 +39,16 @@ const DefaultStackBytes = 3 << 10
 
 // Target is what one hook of a plan stands for.
 type Target struct {
-	Symbol  string     // as linked, clone suffix included
-	Alloc   *Allocator // nil for a moment
-	Moment  *Moment    // nil for an allocator
-	NoStack bool
-	// NoArgs says that the function is a clone whose arguments the compiler
-	// may have changed.
+	Symbol string     // as linked, clone suffix included
+	Alloc  *Allocator // nil for a moment
+	Moment *Moment    // nil for an allocator
+	// NoArgs says that the function is a clone (.isra, .constprop) whose
+	// arguments the compiler may have changed.
 	NoArgs bool
+	// Part says that the function is the main part (.part) of one that is
+	// hooked too, so that it mostly repeats what that said. Its arguments are
+	// those of the whole function.
+	Part bool
 }
 
 // Plan is a kernel's hooks. Hooks[i] belongs to Targets[i].
@@ -150,7 +153,7 @@ func (b *builder) allocator(row *Allocator, stack int) (int, error) {
 				return n, err
 			}
 			for _, e := range f.Entries {
-				if err := b.hookAllocator(row, e, e.Name != name, stack); err != nil {
+				if err := b.hookAllocator(row, e, strings.TrimPrefix(e.Name, name), stack); err != nil {
 					b.plan.Gaps = append(b.plan.Gaps, fmt.Sprintf("%s is not hooked: %v", e.Name, err))
 					continue
 				}
@@ -161,8 +164,14 @@ func (b *builder) allocator(row *Allocator, stack int) (int, error) {
 	return n, nil
 }
 
-func (b *builder) hookAllocator(row *Allocator, e symbols.Symbol, clone bool, stack int) error {
+// hookAllocator adds one function of a row; suffix is what the compiler added
+// to its name.
+func (b *builder) hookAllocator(row *Allocator, e symbols.Symbol, suffix string, stack int) error {
 	h := hv.Hook{Name: e.Name, Entry: b.gva(e.Addr)}
+	target := Target{Symbol: e.Name, Alloc: row, NoArgs: changesArgs(suffix), Part: strings.Contains(suffix, ".part.")}
+	if target.NoArgs && row.Role != Alloc {
+		return errors.New("it is a clone whose arguments the compiler may have changed")
+	}
 	switch row.Role {
 	case Alloc, AllocBulk:
 		exits, err := b.closure(e.Addr)
@@ -182,8 +191,14 @@ func (b *builder) hookAllocator(row *Allocator, e symbols.Symbol, clone bool, st
 	case FreeBulk:
 		h.Array = hv.Array{When: hv.ArrayAtEntry, Pointer: row.Pointer, Count: row.Count}
 	}
-	b.add(h, Target{Symbol: e.Name, Alloc: row, NoArgs: clone})
+	b.add(h, target)
 	return nil
+}
+
+// changesArgs says whether a clone with this suffix may take other arguments
+// than its function (gcc/ipa-sra.cc, gcc/ipa-cp.cc). A .part takes the same.
+func changesArgs(suffix string) bool {
+	return strings.Contains(suffix, ".isra.") || strings.Contains(suffix, ".constprop.")
 }
 
 func (b *builder) moment(m *Moment) error {

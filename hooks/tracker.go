@@ -107,9 +107,9 @@ func (t *Tracker) entry(ev *hv.Event, target *Target) {
 	case Alloc, AllocBulk:
 		t.begin(ev, target)
 	case Free:
-		t.release(row.Class, guestmem.GVA(ev.Args[row.Pointer]))
+		t.release(target, guestmem.GVA(ev.Args[row.Pointer]))
 	case FreeBulk:
-		t.bulk(ev, func(addr guestmem.GVA) { t.release(row.Class, addr) })
+		t.bulk(ev, func(addr guestmem.GVA) { t.release(target, addr) })
 	}
 }
 
@@ -216,8 +216,9 @@ func (t *Tracker) insert(class Class, addr guestmem.GVA, o Object) {
 	t.live[class].put(o)
 }
 
-func (t *Tracker) release(class Class, addr guestmem.GVA) {
-	if t.valid(addr) && !t.live[class].remove(addr) {
+func (t *Tracker) release(target *Target, addr guestmem.GVA) {
+	class := target.Alloc.Class
+	if t.valid(addr) && !t.live[class].remove(addr) && !target.Part {
 		t.stats.StrayFrees[class]++
 	}
 }

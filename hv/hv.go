@@ -76,6 +76,11 @@ type Plan struct {
 	// power of two: no stack copy goes beyond it. Zero means
 	// arch.Linux.StackSize.
 	StackSize uint64
+	// Patchers are functions that read or rewrite the kernel's own text at
+	// boot, before other CPUs run, and allocate nothing meanwhile. A backend
+	// whose hooks change the guest's text takes them out while one runs for
+	// the first time.
+	Patchers []guestmem.GVA
 }
 
 // Hook is one function, or one address, to be told of.
@@ -85,6 +90,9 @@ type Hook struct {
 	// Exits are the instructions that return from the function, those of
 	// functions it tail-calls included. None: entries only.
 	Exits []guestmem.GVA
+	// Args is how many arguments are told of; zero means all that registers
+	// pass. Fewer cost less.
+	Args int
 	// StackBytes is how much of the stack is copied at entry, from the stack
 	// pointer up, clipped at the end of the stack.
 	StackBytes int

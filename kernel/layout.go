@@ -45,7 +45,7 @@ var (
 	nearFork   = []string{"copy_process", "kernel_clone", "_do_fork"}
 	nearModule = []string{"load_module"}
 	nearPerCPU = []string{"pcpu_alloc", "pcpu_alloc_noprof"}
-	nearPage   = []string{"free_unref_page", "free_unref_folios", "free_hot_cold_page"}
+	nearPage   = []string{"free_unref_page", "free_frozen_pages", "free_unref_folios", "free_hot_cold_page"}
 	nearSlab   = []string{"kmem_cache_alloc", "kmem_cache_alloc_noprof"}
 	nearVmap   = []string{"find_vm_area", "vmap"}
 )

@@ -10,7 +10,7 @@ import (
 
 // Bounds for modules.
 const (
-	maxModules    = 1 << 14
+	maxModules    = 1 << 12
 	maxModuleSize = 1 << 30 // MODULES_LEN is at most 1.5 GiB on x86-64
 )
 

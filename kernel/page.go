@@ -152,6 +152,9 @@ func pageTypes(l *layout) []pageType {
 		}
 	}
 	for _, c := range classes {
+		if c.class == PageLargeKmalloc && !l.has("free_frozen_pages") {
+			continue // both came with 6.14
+		}
 		if numbers {
 			if v, ok := l.constant("PGTY_"+c.name, nearPage...); ok {
 				out = append(out, pageType{0xff00_0000, uint32(v) << 24, c.class})

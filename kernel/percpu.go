@@ -43,10 +43,10 @@ type perCPULayout struct {
 
 // Bounds for the per-CPU allocator.
 const (
-	maxChunkPages = 1 << 14
-	maxChunks     = 1 << 14
-	maxSlots      = 256
-	pcpuMinAlloc  = 4 // PCPU_MIN_ALLOC_SIZE, include/linux/percpu.h (4.14 to 6.18)
+	maxUnitSize  = 1 << 24 // bytes
+	maxChunks    = 1 << 10
+	maxSlots     = 256
+	pcpuMinAlloc = 4 // PCPU_MIN_ALLOC_SIZE, include/linux/percpu.h (4.14 to 6.18)
 )
 
 func newPerCPULayout(l *layout) perCPULayout {
@@ -125,7 +125,7 @@ func (k *Kernel) PerCPUAreas() (*PerCPUAreas, error) {
 	p.PtrStart, _ = k.PerCPU("__per_cpu_start")
 	end, _ := k.PerCPU("__per_cpu_end")
 	p.StaticSize = end - p.PtrStart
-	if p.UnitSize > maxChunkPages*k.pageSize() || p.StaticSize > p.UnitSize {
+	if p.UnitSize > maxUnitSize || p.StaticSize > p.UnitSize {
 		return nil, inconsistent("per-CPU units of %#x bytes with %#x static", p.UnitSize, p.StaticSize)
 	}
 	if p.CPUs, err = k.CPUs(); err != nil {
@@ -155,7 +155,7 @@ func (k *Kernel) chunks(p *PerCPUAreas) error {
 			return
 		}
 		seen[at] = true
-		c, err := k.chunk(at)
+		c, err := k.chunk(at, p.UnitSize)
 		c.First, c.Reserved = isFirst, reserved
 		if err != nil {
 			if first == nil {
@@ -207,7 +207,7 @@ func (k *Kernel) chunks(p *PerCPUAreas) error {
 	return first
 }
 
-func (k *Kernel) chunk(at guestmem.GVA) (PerCPUChunk, error) {
+func (k *Kernel) chunk(at guestmem.GVA, unit uint64) (PerCPUChunk, error) {
 	lay := &k.lay.percpu
 	r := k.at(at)
 	c := PerCPUChunk{Addr: at, Base: r.ptr(lay.base)}
@@ -217,8 +217,8 @@ func (k *Kernel) chunk(at guestmem.GVA) (PerCPUChunk, error) {
 	if r.err != nil {
 		return c, r.err
 	}
-	if pages == 0 || pages > maxChunkPages {
-		return c, inconsistent("%d pages a unit", pages)
+	if pages == 0 || pages > unit/k.pageSize() {
+		return c, inconsistent("%d pages in a unit of %#x bytes", pages, unit)
 	}
 	c.Size = pages * k.pageSize()
 	populated, err := k.bitmap(r.addr(lay.populated), pages)
@@ -226,7 +226,7 @@ func (k *Kernel) chunk(at guestmem.GVA) (PerCPUChunk, error) {
 		return c, err
 	}
 	c.Populated = runs(populated, pages, k.pageSize())
-	if allocMap == 0 || boundMap == 0 || start+end > c.Size {
+	if allocMap == 0 || boundMap == 0 || start > c.Size || end > c.Size-start {
 		return c, nil
 	}
 	n := c.Size / pcpuMinAlloc

@@ -9,10 +9,10 @@ import (
 
 // Bounds for slab caches.
 const (
-	maxCaches     = 1 << 16
+	maxCaches     = 1 << 14
 	maxCacheName  = 128
 	maxObjectSize = 1 << 26
-	maxPartial    = 1 << 16 // slabs on a CPU's partial list
+	maxBadSlabs   = 1000
 )
 
 // Cache is one slab cache (struct kmem_cache of SLUB).
@@ -250,6 +250,9 @@ func (s *Slabs) Each(fn func(*Slab) bool) error {
 				if bad++; first == nil {
 					first = err
 				}
+				if bad == maxBadSlabs {
+					return false
+				}
 				f++
 				continue
 			}
@@ -314,9 +317,10 @@ func (s *Slabs) at(f PFN) (*Slab, error) {
 
 // pagesOf returns how many frames the slab at head has: all whose descriptor
 // names it, at least those that its objects need as far as they are slab.
+// (What is left over in a slab is less than its objects.)
 func (s *Slabs) pagesOf(head PFN, need uint64) uint64 {
 	n := uint64(1)
-	for n < 1<<maxOrder {
+	for n < 2*need {
 		f := head + PFN(n)
 		if s.pages.Class(f) != PageSlab {
 			break

@@ -119,11 +119,15 @@ func (s *stackScan) vcpu(cpu int, regs map[string]uint64) {
 	}
 }
 
-// inKernel says whether an address is in the upper half of the address
-// space, which no user stack is in.
+// inKernel says whether no user's stack can be at an address: it is in the
+// upper half of a split address space, or at or above the direct map. Where
+// neither is known it may always be the kernel's.
 func (k *Kernel) inKernel(a guestmem.GVA) bool {
-	p := k.arch.Paging
-	return p == nil || !p.Canonical || int64(a) < 0
+	if p := k.arch.Paging; p != nil && p.Canonical {
+		return int64(a) < 0
+	}
+	direct, err := k.DirectMap()
+	return err != nil || direct == 0 || a >= direct
 }
 
 func (s *stackScan) task(sp guestmem.GVA) *Task {

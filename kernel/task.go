@@ -6,9 +6,9 @@ import (
 	"github.com/leakvisor/leakvisor/guestmem"
 )
 
-// maxTasks bounds the number of threads: PID_MAX_LIMIT (4 Mi) is the
-// kernel's own limit, far above what a guest has.
-const maxTasks = 4 << 20
+// maxTasks bounds the number of threads. (The kernel's own limit,
+// PID_MAX_LIMIT, is 4 Mi, far above what a guest has.)
+const maxTasks = 1 << 18
 
 // pfKthread is PF_KTHREAD, include/linux/sched.h (2.6.27 to 6.18); a macro,
 // so that no debug information has it.
@@ -103,7 +103,7 @@ func (k *Kernel) Task(addr guestmem.GVA) (*Task, error) {
 // their threads, and what runs on a CPU without being on the list any more
 // (a task in its last schedule). With an error it returns those found.
 func (k *Kernel) Tasks() ([]*Task, error) {
-	w := &taskWalk{k: k, seen: map[guestmem.GVA]*Task{}}
+	w := &taskWalk{k: k, seen: map[guestmem.GVA]*Task{}, left: 4 * maxTasks}
 	cpus, err := k.CPUs()
 	w.note(err)
 	init, _ := k.Addr("init_task")
@@ -118,7 +118,7 @@ func (k *Kernel) Tasks() ([]*Task, error) {
 		leader := node - guestmem.GVA(lay.tasks.Offset)
 		w.add(leader, false)
 		w.threads(leader)
-		return len(w.out) < maxTasks
+		return w.step()
 	}))
 	for _, c := range cpus {
 		current, err := k.CurrentTask(c)
@@ -135,6 +135,7 @@ type taskWalk struct {
 	k    *Kernel
 	seen map[guestmem.GVA]*Task
 	out  []*Task
+	left int   // list nodes that may still be visited
 	err  error // the first
 }
 
@@ -142,6 +143,15 @@ func (w *taskWalk) note(err error) {
 	if err != nil && w.err == nil {
 		w.err = fmt.Errorf("tasks: %w", err)
 	}
+}
+
+// step says whether the walk may go on.
+func (w *taskWalk) step() bool {
+	if w.left--; w.left > 0 && len(w.out) < maxTasks {
+		return true
+	}
+	w.note(inconsistent("there are more than %d", maxTasks))
+	return false
 }
 
 func (w *taskWalk) add(addr guestmem.GVA, idle bool) {
@@ -172,7 +182,7 @@ func (w *taskWalk) threads(leader guestmem.GVA) {
 	}
 	w.note(k.list(head, maxTasks, func(node guestmem.GVA) bool {
 		w.add(node-guestmem.GVA(link.Offset), false)
-		return len(w.out) < maxTasks
+		return w.step()
 	}))
 }
 

@@ -9,7 +9,7 @@ import (
 
 // Bounds for vmalloc areas.
 const (
-	maxVmapAreas = 1 << 22
+	maxVmapAreas = 1 << 20
 	maxVmapNodes = 1 << 12
 )
 
@@ -101,7 +101,10 @@ func (k *Kernel) VmapAreas() ([]VmapArea, error) {
 			if a.Addr != 0 {
 				out = append(out, a)
 			}
-			return true
+			if len(out) >= maxVmapAreas {
+				first = inconsistent("there are more than %d vmap areas", maxVmapAreas)
+			}
+			return len(out) < maxVmapAreas
 		})
 		if err != nil {
 			err = fmt.Errorf("vmap areas: %w", err)

@@ -226,6 +226,7 @@ func (k *Kernel) freeOnCPUs(p *Pages) error {
 	}
 	lay := &k.lay.page
 	var first error
+	left := p.mm.maxFrames // no page is on two lists
 	for _, z := range zones {
 		pageset, err := k.mem.Word(z + guestmem.GVA(lay.zones.pageset.Offset))
 		if err != nil {
@@ -238,13 +239,20 @@ func (k *Kernel) freeOnCPUs(p *Pages) error {
 			lists := c.Addr(pageset) + guestmem.GVA(lay.zones.pcpLists.Offset)
 			for i := range min(lay.zones.pcpLists.Count, 256) {
 				order := k.pcpOrder(i)
+				var bad error
 				err := k.list(lists+guestmem.GVA(i*uint64(2*k.arch.WordSize)), int(p.mm.maxFrames), func(node guestmem.GVA) bool {
 					f, ok := p.mm.frame(node - guestmem.GVA(lay.lru.Offset))
-					if ok {
-						p.setFree(f, order)
+					if !ok || left == 0 {
+						bad = inconsistent("%#x is on a list of free pages", uint64(node))
+						return false
 					}
-					return ok
+					left--
+					p.setFree(f, order)
+					return true
 				})
+				if bad != nil {
+					err = bad
+				}
 				if err != nil && first == nil {
 					first = fmt.Errorf("free pages of CPU %d: %w", c.ID, err)
 				}

@@ -24,7 +24,7 @@ func (s *Session) ask(ctx context.Context, cancel context.CancelCauseFunc) error
 		case <-ctx.Done():
 			return nil
 		case <-every.C:
-			err = s.interrupt(ctx, "interval")
+			err = s.interrupt(ctx, scanEvery)
 		case line := <-s.o.ScanNow:
 			err = s.interrupt(ctx, "console: "+line)
 		case <-timeout:
@@ -38,12 +38,21 @@ func (s *Session) ask(ctx context.Context, cancel context.CancelCauseFunc) error
 	}
 }
 
+// scanEvery is the reason of scans at intervals.
+const scanEvery = "interval"
+
 // interrupt scans between two events. Before the kernel's C code runs, and
-// when the guest is at its end, there is nothing to scan.
+// when the guest is at its end, there is nothing to scan; at intervals
+// nothing is before the kernel has booted.
 func (s *Session) interrupt(ctx context.Context, why string) error {
 	return s.m.Interrupt(ctx, func() error {
-		if s.kmem == nil || s.ending != "" {
+		if s.kernel == nil || s.ending != "" {
 			return nil
+		}
+		if why == scanEvery {
+			if up, err := s.kernel.Running(); err == nil && !up {
+				return nil
+			}
 		}
 		return s.scan(why)
 	})

@@ -49,10 +49,12 @@ type object struct {
 type audit struct {
 	allocated uint64 // objects in use by the descriptors
 	tracked   uint64 // of these, known to the tracker
+	stale     uint64 // known to the tracker, but free by the descriptors
 }
 
-// look reads the paused guest.
-func (s *Session) look(regs []map[string]uint64) (*picture, error) {
+// look reads the paused guest. What cannot be read becomes a reason why the
+// verdict is unknown; without the page descriptors there is nothing to judge.
+func (s *Session) look(regs []map[string]uint64) *picture {
 	p := &picture{
 		in:          &scanner.Input{WordSize: s.arch.WordSize, Order: s.arch.Order, Memory: s.kmem},
 		areas:       map[guestmem.GVA]*kernel.VmapArea{},
@@ -62,10 +64,11 @@ func (s *Session) look(regs []map[string]uint64) (*picture, error) {
 	}
 	var err error
 	k := s.kernel
-	if p.pages, err = k.Pages(); p.pages == nil {
-		return nil, fmt.Errorf("reading the page descriptors: %w", err)
-	}
+	p.pages, err = k.Pages()
 	p.doubt("page descriptors", err)
+	if p.pages == nil {
+		return p
+	}
 	p.tasks, err = k.Tasks()
 	p.doubt("tasks", err)
 	p.live, err = k.Stacks(p.tasks, regs)
@@ -81,15 +84,13 @@ func (s *Session) look(regs []map[string]uint64) (*picture, error) {
 	for i := range areas {
 		p.areas[areas[i].Range.Start] = &areas[i]
 	}
-	if err := s.allStacks(p); err != nil {
-		return nil, err
-	}
+	s.allStacks(p)
 	s.slabObjects(p)
 	s.vmallocObjects(p, areas)
 	s.perCPUObjects(p)
 	s.pageObjects(p)
 	s.roots(p)
-	return p, nil
+	return p
 }
 
 // doubt notes an error of a reader, which returned what it could: the verdict
@@ -108,7 +109,7 @@ func (p *picture) add(o object, so scanner.Object) {
 
 // allStacks gathers the whole stacks, so that only their live parts are
 // scanned.
-func (s *Session) allStacks(p *picture) error {
+func (s *Session) allStacks(p *picture) {
 	for _, t := range p.tasks {
 		p.stacks = append(p.stacks, t.Stack)
 	}
@@ -120,7 +121,6 @@ func (s *Session) allStacks(p *picture) error {
 	p.dead, err = s.kernel.CachedStacks()
 	p.doubt("cached stacks", err)
 	p.stacks = disjoint(append(p.stacks, p.dead...))
-	return nil
 }
 
 // disjoint sorts ranges, joins those that overlap and drops empty ones.
@@ -151,9 +151,10 @@ func (p *picture) onStack(a guestmem.GVA) bool {
 func (s *Session) slabObjects(p *picture) {
 	slabs, err := s.kernel.Slabs(p.pages)
 	p.doubt("slab caches", err)
-	size := map[guestmem.GVA]*kernel.Cache{}
+	caches := map[guestmem.GVA]*kernel.Cache{} // by object
+	whole := false                             // the descriptors tell of every object
 	if slabs != nil {
-		p.doubt("slabs", slabs.Each(func(sl *kernel.Slab) bool {
+		each := slabs.Each(func(sl *kernel.Slab) bool {
 			for i := range sl.Objects {
 				if !sl.Allocated(i) {
 					continue
@@ -161,24 +162,31 @@ func (s *Session) slabObjects(p *picture) {
 				p.audit.allocated++
 				if a := sl.Object(i); s.tracker.Has(hooks.Slab, a) {
 					p.audit.tracked++
-					size[a] = sl.Cache
+					caches[a] = sl.Cache
 				}
 			}
 			return true
-		}))
+		})
+		p.doubt("slabs", each)
+		whole = err == nil && each == nil
 	}
 	for _, o := range s.tracker.Live(hooks.Slab) {
 		obj := object{Object: o, class: hooks.Slab}
 		so := scanner.Object{Addr: o.Addr, Size: o.Size}
-		if c := size[o.Addr]; c != nil {
+		frame, inRAM := p.pages.Frame(o.Addr)
+		switch c := caches[o.Addr]; {
+		case c != nil:
 			obj.cache, so.Size = c.Name, c.ObjectSize
-		} else if page := p.pages.PageSize(); so.Size >= page {
+		case inRAM && p.pages.Class(frame) == kernel.PageSlab && whole:
+			p.audit.stale++
+			continue
+		case so.Size >= p.pages.PageSize():
 			// A large kmalloc: whole pages, a power of two of them.
-			whole := page
-			for whole < so.Size {
-				whole *= 2
+			pages := p.pages.PageSize()
+			for pages < so.Size {
+				pages *= 2
 			}
-			p.claims.add(gvaRange{Start: o.Addr, End: o.Addr + guestmem.GVA(whole)}, page)
+			p.claims.add(gvaRange{Start: o.Addr, End: o.Addr + guestmem.GVA(pages)}, p.pages.PageSize())
 		}
 		obj.Size = so.Size
 		if p.onStack(o.Addr) {

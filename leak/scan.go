@@ -27,10 +27,7 @@ func (s *Session) scan(why string) error {
 			return fmt.Errorf("reading the registers of vCPU %d: %w", i, err)
 		}
 	}
-	p, err := s.look(regs)
-	if err != nil {
-		return err
-	}
+	p := s.look(regs)
 	res, err := scanner.Scan(ctx, p.in, nil)
 	if err != nil {
 		return err
@@ -131,7 +128,7 @@ func (s *Session) liveness(p *picture, r *report.Report) {
 	doubt(l.Lost, "%d events were lost", l.Lost)
 	doubt(lost, "%d allocator calls were not seen to return", lost)
 	doubt(st.ShortArrays, "the objects of %d bulk calls could not be read", st.ShortArrays)
-	doubt(st.Replaced, "%d objects were freed unseen", st.Replaced)
+	doubt(st.Replaced+p.audit.stale, "%d objects were freed unseen", st.Replaced+p.audit.stale)
 	l.SlabObjects, l.SlabTracked = p.audit.allocated, p.audit.tracked
 	l.CutBacktraces = st.CutStacks
 	for _, c := range s.o.Track {

@@ -63,13 +63,13 @@ func (f *format) word(b []byte) uint64 {
 // words do is as good as random.
 func (f *bands) in(w uint64) uint64 {
 	var a, b, c uint64
-	if w-f[0].lo < f[0].n {
+	if w-f.b[0].lo < f.b[0].n {
 		a = 1
 	}
-	if w-f[1].lo < f[1].n {
+	if w-f.b[1].lo < f.b[1].n {
 		b = 1
 	}
-	if w-f[2].lo < f[2].n {
+	if w-f.b[2].lo < f.b[2].n {
 		c = 1
 	}
 	return a | b | c

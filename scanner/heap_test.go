@@ -8,7 +8,6 @@ import (
 )
 
 type gva = guestmem.GVA
-type gvaRange = guestmem.Range[guestmem.GVA]
 
 const testPage = 4096
 

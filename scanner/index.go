@@ -212,7 +212,12 @@ func (x *index) primary(i uint32) uint32 {
 
 // bands are up to three ranges of addresses outside which no object lies: a
 // word w is in one where w-lo < n. An unused band has n zero.
-type bands [3]struct{ lo, n uint64 }
+type bands struct {
+	b [3]struct{ lo, n uint64 }
+	// vec is the same for vectors with signed comparison, for each band what
+	// to add and the limit, in each lane (filter_amd64.s knows the layout).
+	vec [6][4]uint64
+}
 
 // findBands cuts the spans at their widest gaps. Outside is the last address
 // of the guest's address space, so that no length overflows: no Range of a
@@ -225,14 +230,11 @@ func (x *index) findBands(wordSize int) bands {
 	spans := x.spans[:len(x.spans)-1]
 	spans = spans[:sort.Search(len(spans), func(i int) bool { return spans[i].start >= top })]
 	var b bands
-	if len(spans) == 0 {
-		return b
-	}
-	cuts := make([]int, 0, len(b)) // spans that begin a band, without the first
+	cuts := make([]int, 0, len(b.b)) // spans that begin a band, without the first
 	gap := func(i int) uint64 { return spans[i].start - x.last(spans[i-1]) }
 	for i := 1; i < len(spans); i++ {
 		switch {
-		case len(cuts) < len(b)-1:
+		case len(cuts) < len(b.b)-1:
 			cuts = append(cuts, i)
 		case gap(i) > gap(cuts[len(cuts)-1]):
 			cuts[len(cuts)-1] = i
@@ -242,12 +244,25 @@ func (x *index) findBands(wordSize int) bands {
 		slices.SortFunc(cuts, func(i, j int) int { return cmp.Compare(gap(j), gap(i)) })
 	}
 	slices.Sort(cuts)
-	cuts = append(cuts, len(spans))
+	if len(spans) > 0 {
+		cuts = append(cuts, len(spans))
+	}
 	first := 0
 	for k, next := range cuts {
-		b[k].lo = spans[first].start
-		b[k].n = min(x.last(spans[next-1]), top-1) - b[k].lo + 1
+		b.b[k].lo = spans[first].start
+		b.b[k].n = min(x.last(spans[next-1]), top-1) - b.b[k].lo + 1
 		first = next
+	}
+	for k, r := range b.b {
+		// Flipping the top bit turns unsigned order into signed order.
+		add, limit := 1<<63-r.lo, r.n^1<<63
+		if wordSize == 4 {
+			add, limit = uint64(uint32(1<<31-r.lo)), uint64(uint32(r.n^1<<31))
+			add, limit = add|add<<32, limit|limit<<32
+		}
+		for lane := range b.vec[0] {
+			b.vec[2*k][lane], b.vec[2*k+1][lane] = add, limit
+		}
 	}
 	return b
 }

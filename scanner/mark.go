@@ -5,8 +5,6 @@ import (
 	"math"
 	"slices"
 	"sort"
-
-	"github.com/leakvisor/leakvisor/guestmem"
 )
 
 const (
@@ -22,9 +20,9 @@ type marker struct {
 	in      *Input
 	x       *index
 	f       format
-	exclude []guestmem.Range[guestmem.GVA] // sorted, disjoint
-	edges   map[uint32][]uint64            // by object
-	loose   []uint64                       // edges from roots
+	exclude []gvaRange          // sorted, disjoint
+	edges   map[uint32][]uint64 // by object
+	loose   []uint64            // edges from roots
 
 	counts  []uint32 // by span; of an object's spans the first counts
 	pending []uint64 // bit for each span that is to be scanned
@@ -50,14 +48,14 @@ func newMarker(in *Input, workers int) *marker {
 }
 
 // normal returns ranges sorted and merged, without the empty ones.
-func normal(ranges []guestmem.Range[guestmem.GVA]) []guestmem.Range[guestmem.GVA] {
-	in := make([]guestmem.Range[guestmem.GVA], 0, len(ranges))
+func normal(ranges []gvaRange) []gvaRange {
+	in := make([]gvaRange, 0, len(ranges))
 	for _, r := range ranges {
 		if r.Size() > 0 {
 			in = append(in, r)
 		}
 	}
-	slices.SortFunc(in, func(a, b guestmem.Range[guestmem.GVA]) int { return cmp.Compare(a.Start, b.Start) })
+	slices.SortFunc(in, func(a, b gvaRange) int { return cmp.Compare(a.Start, b.Start) })
 	out := in[:0]
 	for _, r := range in {
 		if n := len(out); n > 0 && r.Start <= out[n-1].End {
@@ -77,7 +75,7 @@ func (m *marker) firstExclude(a uint64) int {
 // setEdges sorts the edges by the object they come from.
 func (m *marker) setEdges() {
 	m.edges = map[uint32][]uint64{}
-	var roots []guestmem.Range[guestmem.GVA]
+	var roots []gvaRange
 	if len(m.in.Edges) > 0 {
 		for _, r := range m.in.Roots {
 			if r.Words == nil {

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"math"
 	"runtime"
-
-	"github.com/leakvisor/leakvisor/guestmem"
 )
 
 // MaxUnreadable is how many unreadable ranges a Result lists.
@@ -46,7 +44,11 @@ func Scan(ctx context.Context, in *Input, o *Options) (*Result, error) {
 	if err := m.run(ctx, ws); err != nil {
 		return nil, err
 	}
-	return m.result(ws), nil
+	r := m.result(ws)
+	if err := m.findLeaks(ctx, workers, r); err != nil {
+		return nil, err
+	}
+	return r, nil
 }
 
 func (in *Input) check() error {
@@ -94,7 +96,7 @@ func (m *marker) run(ctx context.Context, workers []*worker) error {
 func (m *marker) result(workers []*worker) *Result {
 	n := len(m.in.Objects)
 	r := &Result{States: make([]State, n), Refs: make([]uint8, n)}
-	var bad []guestmem.Range[guestmem.GVA]
+	var bad []gvaRange
 	for _, w := range workers {
 		r.Bytes += w.bytes
 		bad = append(bad, w.bad...)
@@ -127,14 +129,14 @@ func (m *marker) result(workers []*worker) *Result {
 }
 
 // sum merges ranges and adds them up; it returns at most MaxUnreadable.
-func sum(ranges []guestmem.Range[guestmem.GVA]) ([]guestmem.Range[guestmem.GVA], uint64) {
+func sum(ranges []gvaRange) ([]gvaRange, uint64) {
 	ranges = normal(ranges)
 	n := uint64(0)
 	for _, r := range ranges {
 		n += r.Size()
 	}
 	if len(ranges) > MaxUnreadable {
-		ranges = append([]guestmem.Range[guestmem.GVA](nil), ranges[:MaxUnreadable]...)
+		ranges = append([]gvaRange(nil), ranges[:MaxUnreadable]...)
 	}
 	return ranges, n
 }

@@ -1,7 +1,6 @@
 package scanner
 
 import (
-	"encoding/binary"
 	"fmt"
 	"slices"
 	"testing"
@@ -20,7 +19,7 @@ func mustScan(t testing.TB, in *Input, workers int) *Result {
 // reference.
 func compare(t testing.TB, in *Input) {
 	t.Helper()
-	want, _ := referenceScan(in)
+	want, ref := referenceScan(in)
 	for _, workers := range []int{1, 3} {
 		got := mustScan(t, in, workers)
 		if !slices.Equal(got.States, want.States) {
@@ -39,6 +38,7 @@ func compare(t testing.TB, in *Input) {
 		if got.UnreadableBytes != want.UnreadableBytes {
 			t.Errorf("unreadable %d bytes, want %d: %#x", got.UnreadableBytes, want.UnreadableBytes, got.Unreadable)
 		}
+		checkLeaks(t, ref, got)
 		if t.Failed() {
 			dump(t, in)
 			return
@@ -61,7 +61,7 @@ func TestRandomHeaps(t *testing.T) {
 		t.Run(f.name, func(t *testing.T) {
 			t.Parallel()
 			reachable, orphans, unknown := 0, 0, 0
-			for seed := range 3000 {
+			for seed := range 400 {
 				in := randomInput(newDice(fmt.Append(nil, seed)), f.size, f.order)
 				compare(t, in)
 				if t.Failed() {
@@ -94,5 +94,3 @@ func FuzzScan(f *testing.F) {
 		compare(t, randomInput(newDice(data), fm.size, fm.order))
 	})
 }
-
-var _ = binary.LittleEndian

@@ -4,7 +4,11 @@ import (
 	"cmp"
 	"math"
 	"slices"
+
+	"github.com/leakvisor/leakvisor/guestmem"
 )
+
+type gvaRange = guestmem.Range[guestmem.GVA]
 
 // span is a stretch of addresses that belongs to one object. Spans are
 // disjoint and sorted; nearly all objects have one.

@@ -38,7 +38,7 @@ type worker struct {
 	view  view
 	ex    int // cursor in m.exclude
 	bytes uint64
-	bad   []guestmem.Range[guestmem.GVA]
+	bad   []gvaRange
 	masks masks
 
 	touched uint64
@@ -256,7 +256,7 @@ func (w *worker) miss(at, last uint64) {
 			w.bad[n-1].End = guestmem.GVA(b + 1)
 			continue
 		}
-		w.bad = append(w.bad, guestmem.Range[guestmem.GVA]{Start: guestmem.GVA(a), End: guestmem.GVA(b + 1)})
+		w.bad = append(w.bad, gvaRange{Start: guestmem.GVA(a), End: guestmem.GVA(b + 1)})
 	}
 }
 

@@ -15,12 +15,13 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"time"
 )
 
 // cacheVersion changes when the meaning of what is cached does.
 const cacheVersion = 1
 
-// maxCache bounds a cache file, in bytes; the common set of types has 300 kB.
+// maxCache bounds a cache file, in bytes; what a run asks for has 150 kB.
 const maxCache = 32 << 20
 
 // cache holds answers that took reading DWARF, by build ID. A file is one
@@ -48,7 +49,7 @@ func newAnswers() answers {
 
 // cacheKey joins a name with the functions near which it was asked for.
 func cacheKey(name string, near []string) string {
-	return strings.Join(append([]string{name}, near...), " ")
+	return strings.Join(append([]string{name}, near...), "\x00")
 }
 
 func openCache(dir string, buildID []byte, log *slog.Logger) *cache {
@@ -141,15 +142,39 @@ func (c *cache) save() {
 	}
 }
 
-func writeCache(path string, a answers) (err error) {
+// writeCache replaces the file as a whole, or leaves it as it is.
+func writeCache(path string, a answers) error {
 	body, err := json.Marshal(a)
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+	return replaceFile(path, func(w io.Writer) error {
+		if _, err := io.WriteString(w, cacheHeader(body)+"\n"); err != nil {
+			return err
+		}
+		_, err := w.Write(body)
+		return err
+	})
+}
+
+// staleAfter is how old a temporary file is before it is taken for one that a
+// killed run left.
+const staleAfter = time.Hour
+
+// replaceFile makes a file of what write writes, in one step.
+func replaceFile(path string, write func(io.Writer) error) (err error) {
+	dir, pattern := filepath.Dir(path), filepath.Base(path)+".tmp*"
+	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
-	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".tmp*")
+	if left, err := filepath.Glob(filepath.Join(dir, pattern)); err == nil {
+		for _, name := range left {
+			if st, err := os.Lstat(name); err == nil && time.Since(st.ModTime()) > staleAfter {
+				_ = os.Remove(name)
+			}
+		}
+	}
+	f, err := os.CreateTemp(dir, pattern)
 	if err != nil {
 		return err
 	}
@@ -158,10 +183,7 @@ func writeCache(path string, a answers) (err error) {
 			_ = os.Remove(f.Name())
 		}
 	}()
-	_, err = f.WriteString(cacheHeader(body) + "\n")
-	if err == nil {
-		_, err = f.Write(body)
-	}
+	err = write(f)
 	if err == nil {
 		err = f.Chmod(0o644)
 	}

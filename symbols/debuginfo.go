@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"sort"
 	"sync"
@@ -87,6 +88,12 @@ func (im *Image) readDebug() (di *debugInfo, err error) {
 			return nil, fmt.Errorf("%s: %w: %w", im.path, ErrCorrupt, err)
 		}
 	}
+	// debug/dwarf finds out on first use where a unit's indexed strings and
+	// addresses begin, and keeps it without a lock: so use all once, here.
+	r := di.data.Reader()
+	for _, u := range di.units {
+		r.Seek(u.die)
+	}
 	if di.spans = di.readAranges(aranges); len(di.spans) == 0 {
 		// clang writes none.
 		if di.spans, err = di.unitRanges(); err != nil {
@@ -108,6 +115,9 @@ func (im *Image) readDebug() (di *debugInfo, err error) {
 // readUnits lists the units of .debug_info from their headers (DWARF 5
 // section 7.5.1; earlier versions have the same sizes without a unit type).
 func readUnits(b []byte, order binary.ByteOrder) ([]unit, error) {
+	if uint64(len(b)) > math.MaxUint32 {
+		return nil, fmt.Errorf("%w: .debug_info has more than 4 GB, which debug/dwarf cannot address", ErrCorrupt)
+	}
 	var units []unit
 	for at := uint64(0); at < uint64(len(b)); {
 		length, size, n := initialLength(b[at:], order)
@@ -288,8 +298,37 @@ func (di *debugInfo) topLevel(r *dwarf.Reader, u unit, fn func(e *dwarf.Entry) (
 		if err != nil {
 			return err
 		}
-		if !consumed && e.Children {
-			r.SkipChildren()
+		if consumed {
+			continue
+		}
+		if err := skipChildren(r, e); err != nil {
+			return err
+		}
+	}
+}
+
+// skipChildren goes behind the children of the entry that was just read.
+// debug/dwarf's Reader.SkipChildren recurses, so that a hostile file could
+// overflow the stack, which no recover catches.
+func skipChildren(r *dwarf.Reader, e *dwarf.Entry) error {
+	depth := 0
+	for {
+		sibling, ok := e.Val(dwarf.AttrSibling).(dwarf.Offset)
+		switch {
+		case e.Tag == 0:
+			depth--
+		case !e.Children:
+		case ok && sibling > e.Offset:
+			r.Seek(sibling)
+		default:
+			depth++
+		}
+		if depth <= 0 {
+			return nil
+		}
+		var err error
+		if e, err = r.Next(); err != nil || e == nil {
+			return err
 		}
 	}
 }

@@ -86,8 +86,8 @@ func (di *debugInfo) enumerators(r *dwarf.Reader, u unit, fn func(name string, v
 			}
 			name, _ := c.Val(dwarf.AttrName).(string)
 			value, ok := c.Val(dwarf.AttrConstValue).(int64)
-			if c.Children {
-				r.SkipChildren()
+			if err := skipChildren(r, c); err != nil {
+				return true, err
 			}
 			if c.Tag != dwarf.TagEnumerator || !ok {
 				continue

@@ -39,8 +39,9 @@ type module struct {
 
 const forever = ^uint64(0)
 
-// AddModule tells that a module is there from event number seq on. With an
-// error it is added all the same, without unwind tables.
+// AddModule tells that a module is there from event number seq on. A module
+// whose unwind tables cannot be read is an error, but added without them; one
+// without an address range is not.
 func (s *Space) AddModule(in Module, seq uint64) error {
 	if len(in.Ranges) == 0 {
 		return fmt.Errorf("module %s: no address ranges: %w", in.Name, ErrNotFound)

@@ -61,13 +61,17 @@ type orcLayout struct {
 	old                                    bool
 }
 
-// orcLayoutOf reads the layout out of the kernel's types.
+// orcLayout reads the layout out of the kernel's types.
 func (im *Image) orcLayout() (*orcLayout, error) {
 	s, err := im.Struct("orc_entry", "unwind_next_frame")
 	if err != nil {
 		return nil, err
 	}
-	l := &orcLayout{order: im.elf.ByteOrder, size: s.Size}
+	return orcLayoutOf(s, im.elf.ByteOrder)
+}
+
+func orcLayoutOf(s *Struct, order binary.ByteOrder) (_ *orcLayout, err error) {
+	l := &orcLayout{order: order, size: s.Size}
 	for name, f := range map[string]*Field{
 		"sp_offset": &l.spOffset, "bp_offset": &l.bpOffset, "sp_reg": &l.spReg, "bp_reg": &l.bpReg, "type": &l.kind,
 	} {
@@ -82,11 +86,11 @@ func (im *Image) orcLayout() (*orcLayout, error) {
 		}
 	}
 	if !l.old && l.kind.BitSize < 3 {
-		return nil, fmt.Errorf("%s: struct orc_entry: the layout is of a kind that is not known", im.path)
+		return nil, fmt.Errorf("%s: struct %s: the layout is of a kind that is not known", s.im, s.Name)
 	}
 	for _, f := range []Field{l.spOffset, l.bpOffset, l.spReg, l.bpReg, l.kind, l.end} {
 		if f.Offset+f.Size > l.size || l.size > 64 {
-			return nil, fmt.Errorf("%s: struct orc_entry: %w", im.path, ErrCorrupt)
+			return nil, fmt.Errorf("%s: struct %s: %w", s.im, s.Name, ErrCorrupt)
 		}
 	}
 	return l, nil

@@ -1,16 +1,19 @@
 package symbols
 
 import (
-	"bytes"
 	"debug/elf"
 	"fmt"
 	"io"
 	"sort"
 )
 
-// maxUnpacked bounds a compressed section, in bytes. The largest debug
-// sections of an allyesconfig kernel are some hundred MB.
-const maxUnpacked = 2 << 30
+// Bounds on a compressed section: its size in bytes, where the largest debug
+// sections of an allyesconfig kernel are some hundred MB, and how much
+// smaller it can be in the file, where debug sections come to a tenth.
+const (
+	maxUnpacked = 2 << 30
+	maxRatio    = 1032 // what zlib can do at most
+)
 
 // section is one ELF section.
 type section struct {
@@ -77,23 +80,20 @@ func (im *Image) content(s *section) ([]byte, error) {
 	if b, ok := im.unpacked[s.index]; ok {
 		return b, nil
 	}
-	// s.size is what the compression header promises: never allocated
-	// before it has come.
-	if s.size > maxUnpacked {
+	// s.size is what the compression header promises.
+	if s.size > maxUnpacked || s.size > s.fsize*maxRatio {
 		return nil, fmt.Errorf("%s: section %s: %w: %d bytes uncompressed", im.path, s.name, ErrCorrupt, s.size)
 	}
-	var buf bytes.Buffer
-	if _, err := io.Copy(&buf, io.LimitReader(im.elf.Sections[s.index].Open(), int64(s.size)+1)); err != nil {
+	b := make([]byte, s.size)
+	r := im.elf.Sections[s.index].Open()
+	if _, err := io.ReadFull(r, b); err != nil {
 		return nil, fmt.Errorf("%s: section %s: %w: %w", im.path, s.name, ErrCorrupt, err)
-	}
-	if uint64(buf.Len()) != s.size {
-		return nil, fmt.Errorf("%s: section %s: %w: %d bytes uncompressed, not %d", im.path, s.name, ErrCorrupt, buf.Len(), s.size)
 	}
 	if im.unpacked == nil {
 		im.unpacked = map[int][]byte{}
 	}
-	im.unpacked[s.index] = buf.Bytes()
-	return buf.Bytes(), nil
+	im.unpacked[s.index] = b
+	return b, nil
 }
 
 // named returns the first section of a name that has content, nil for none.

@@ -74,7 +74,7 @@ func (s *Struct) field(path string) (Field, error) {
 		if err != nil {
 			return f, err
 		}
-		offset, m := s.find(in, name, 0)
+		offset, m := s.find(in, name, map[int]bool{})
 		if m == nil {
 			return f, ErrNotFound
 		}
@@ -97,7 +97,11 @@ func (s *Struct) field(path string) (Field, error) {
 		}
 		f = Field{Offset: base, Size: size, BitOffset: m.BitOffset, BitSize: m.BitSize, Type: m.Type}
 		for _, n := range dims {
-			f.Type += "[" + strconv.FormatUint(n, 10) + "]"
+			if n == 0 {
+				f.Type += "[]"
+			} else {
+				f.Type += "[" + strconv.FormatUint(n, 10) + "]"
+			}
 		}
 		if len(dims) > 0 {
 			f.Count = dims[0]
@@ -113,10 +117,12 @@ func (s *Struct) field(path string) (Field, error) {
 }
 
 // find looks for a member by name in an aggregate and its anonymous members.
-func (s *Struct) find(in int, name string, depth int) (uint64, *member) {
-	if in >= len(s.types) || depth > maxTypeDepth {
+// Seen keeps a hostile layout from being walked along all of its paths.
+func (s *Struct) find(in int, name string, seen map[int]bool) (uint64, *member) {
+	if in >= len(s.types) || seen[in] {
 		return 0, nil
 	}
+	seen[in] = true
 	members := s.types[in].Members
 	for i := range members {
 		if m := &members[i]; m.Name == name {
@@ -128,7 +134,7 @@ func (s *Struct) find(in int, name string, depth int) (uint64, *member) {
 		if m.Name != "" || m.Inner == 0 {
 			continue
 		}
-		if off, found := s.find(m.Inner, name, depth+1); found != nil {
+		if off, found := s.find(m.Inner, name, seen); found != nil {
 			return m.Offset + off, found
 		}
 	}

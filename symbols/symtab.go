@@ -12,6 +12,7 @@ import (
 // symtab is the symbol table, by name and by address.
 type symtab struct {
 	all    []Symbol // by address, then in the file's order
+	source []int32  // of each: which source file it is local to, zero for none
 	byName map[string][]int32
 	clones map[string][]int32 // functions with a suffix, by the name before it
 	code   []int32            // what FuncAt finds: one symbol an address, ascending
@@ -52,11 +53,12 @@ func (im *Image) readSymtab() (*symtab, error) {
 	}
 	t := &symtab{all: make([]Symbol, 0, len(raw)/size)}
 	type extra struct {
-		label bool // may be code
-		abs   bool
+		label  bool // may be code
+		source int32
 	}
 	extras := make([]extra, 0, len(raw)/size)
 	order := im.elf.ByteOrder
+	files := int32(0) // local symbols follow that of their source file
 	for ; len(raw) > 0; raw = raw[size:] {
 		var name, shndx uint32
 		var info uint8
@@ -70,6 +72,9 @@ func (im *Image) readSymtab() (*symtab, error) {
 			info, shndx = raw[12], uint32(order.Uint16(raw[14:]))
 		}
 		typ := elf.SymType(info & 15)
+		if typ == elf.STT_FILE {
+			files++
+		}
 		if name == 0 || uint64(name) >= uint64(len(names)) || elf.SectionIndex(shndx) == elf.SHN_UNDEF ||
 			typ == elf.STT_FILE || typ == elf.STT_SECTION || typ == elf.STT_TLS {
 			continue
@@ -91,8 +96,9 @@ func (im *Image) readSymtab() (*symtab, error) {
 			}
 		case elf.SectionIndex(shndx) == elf.SHN_COMMON:
 			continue
-		default:
-			x.abs = true
+		}
+		if elf.SymBind(info>>4) == elf.STB_LOCAL {
+			x.source = files
 		}
 		t.all = append(t.all, Symbol{Name: n, Addr: value, Size: length, Func: typ == elf.STT_FUNC})
 		x.label = x.label && (typ == elf.STT_FUNC || typ == elf.STT_NOTYPE) && !ignored(n)
@@ -109,12 +115,13 @@ func (im *Image) readSymtab() (*symtab, error) {
 		return cmp.Or(cmp.Compare(t.all[a].Addr, t.all[b].Addr), cmp.Compare(a, b))
 	})
 	sorted := make([]Symbol, len(perm))
+	t.source = make([]int32, len(perm))
 	t.byName = make(map[string][]int32, len(perm))
 	t.clones = map[string][]int32{}
 	links := make([]int32, len(perm)) // one array for almost all lists of byName
 	for i, p := range perm {
 		s := t.all[p]
-		sorted[i] = s
+		sorted[i], t.source[i] = s, extras[p].source
 		if old, ok := t.byName[s.Name]; ok {
 			t.byName[s.Name] = append(old, int32(i))
 		} else {
@@ -228,26 +235,31 @@ func addrs(list []Symbol) []uint64 {
 }
 
 // Func returns a function with its clones and parts. Any of them may exist
-// alone. It wraps ErrNotFound, and AmbiguousError where one of the names
-// stands for code in several places.
+// alone. It wraps ErrNotFound, and AmbiguousError where a name stands for code
+// in several places, or static functions of several source files share it.
 func (im *Image) Func(name string) (Func, error) {
-	f := Func{Name: name}
-	var list []Symbol
-	for _, i := range im.syms.byName[name] {
-		if s := im.syms.all[i]; s.Func {
-			list = append(list, s)
+	t := im.syms
+	var list []int32
+	for _, i := range t.byName[name] {
+		if t.all[i].Func {
+			list = append(list, i)
 		}
 	}
-	for _, i := range im.syms.clones[name] {
-		list = append(list, im.syms.all[i])
-	}
+	list = append(list, t.clones[name]...)
+	f := Func{Name: name}
 	where := map[string]uint64{}
 	seen := map[uint64]bool{}
-	for _, s := range list {
-		if at, ok := where[s.Name]; ok && at != s.Addr {
-			return Func{}, fmt.Errorf("%s: %w", im.path, &AmbiguousError{Name: s.Name, Addrs: []uint64{at, s.Addr}})
-		}
+	source := int32(0)
+	ambiguous := false
+	for _, i := range list {
+		s := t.all[i]
+		at, ok := where[s.Name]
+		ambiguous = ambiguous || ok && at != s.Addr
 		where[s.Name] = s.Addr
+		if from := t.source[i]; from != 0 {
+			ambiguous = ambiguous || source != 0 && source != from
+			source = from
+		}
 		if seen[s.Addr] {
 			continue
 		}
@@ -257,6 +269,9 @@ func (im *Image) Func(name string) (Func, error) {
 		} else {
 			f.Entries = append(f.Entries, s)
 		}
+	}
+	if ambiguous {
+		return Func{}, fmt.Errorf("%s: %w", im.path, &AmbiguousError{Name: name, Addrs: addrs(append(f.Entries, f.Cold...))})
 	}
 	if len(f.Entries) == 0 {
 		return Func{}, im.notFound("function", name)

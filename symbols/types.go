@@ -10,6 +10,7 @@ import (
 const (
 	maxTypeDepth   = 64
 	maxMembers     = 1 << 18 // of one structure with all that are in it
+	maxTypeReads   = 1 << 22 // debug entries read for one structure
 	maxTypeNameLen = 256
 )
 
@@ -43,6 +44,7 @@ type typeReader struct {
 	index   map[dwarf.Offset]int
 	out     []aggregate
 	members int
+	reads   int
 }
 
 // typeDesc is what a member's type comes to.
@@ -65,6 +67,9 @@ func (di *debugInfo) readAggregate(off dwarf.Offset) ([]aggregate, error) {
 }
 
 func (t *typeReader) entry(off dwarf.Offset) (*dwarf.Entry, error) {
+	if t.reads++; t.reads > maxTypeReads {
+		return nil, fmt.Errorf("%w: a type is endless", ErrCorrupt)
+	}
 	t.r.Seek(off)
 	e, err := t.r.Next()
 	if err != nil {
@@ -107,8 +112,8 @@ func (t *typeReader) aggregate(off dwarf.Offset, depth int) (int, error) {
 			}
 			entries = append(entries, m)
 		}
-		if m.Children {
-			t.r.SkipChildren()
+		if err := skipChildren(t.r, m); err != nil {
+			return 0, fmt.Errorf("%w: %w", ErrCorrupt, err)
 		}
 	}
 	members := make([]member, 0, len(entries))
@@ -309,8 +314,8 @@ func (t *typeReader) array(e *dwarf.Entry, depth int) (typeDesc, error) {
 			}
 			dims = append(dims, n)
 		}
-		if c.Children {
-			t.r.SkipChildren()
+		if err := skipChildren(t.r, c); err != nil {
+			return typeDesc{}, fmt.Errorf("%w: %w", ErrCorrupt, err)
 		}
 	}
 	if len(dims) == 0 {

@@ -14,7 +14,11 @@ struct node {
 
 static __always_inline struct node *new_node(void)
 {
-	return gt_alloc(GFP_KERNEL | __GFP_ZERO);
+	struct node *node = gt_alloc(GFP_KERNEL);
+
+	if (node)
+		memset(node, 0, sizeof(*node));
+	return node;
 }
 
 /* Each node's allocation is in the plant itself, loop or not. */

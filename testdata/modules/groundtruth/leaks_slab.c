@@ -88,7 +88,7 @@ static noinline void plant_leak_krealloc_in_place(void)
 }
 
 /* One call for eight objects: three are kept, two freed, three leaked. */
-static void *bulk_kept[3];
+static void *volatile bulk_kept[3];
 
 static noinline void plant_live_bulk(void **objects)
 {
@@ -134,7 +134,7 @@ static noinline void plant_leak_reused(void)
 }
 
 /* A pool takes from its reserve only what the slab refuses. */
-static mempool_t *pool;
+static mempool_t *volatile pool;
 
 static noinline void plant_leak_mempool(void)
 {

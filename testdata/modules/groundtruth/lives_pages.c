@@ -11,7 +11,7 @@ static noinline void plant_live_page(void)
 {
 	void **page = (void **)__get_free_page(GFP_KERNEL);
 
-	page[100] = kmalloc(64, GFP_KERNEL);
+	WRITE_ONCE(page[100], kmalloc(64, GFP_KERNEL));
 	gt_planted(page[100], 64);
 }
 
@@ -20,7 +20,7 @@ static noinline void plant_live_alloc_page(void)
 	struct page *page = alloc_page(GFP_KERNEL | __GFP_ZERO);
 	void **words = page_address(page);
 
-	words[511] = kmalloc(64, GFP_KERNEL);
+	WRITE_ONCE(words[511], kmalloc(64, GFP_KERNEL));
 	gt_planted(words[511], 64);
 }
 
@@ -29,7 +29,7 @@ static noinline void plant_live_pages_last(void)
 {
 	void **words = (void **)__get_free_pages(GFP_KERNEL | __GFP_ZERO, 2);
 
-	words[2047] = kmalloc(64, GFP_KERNEL);
+	WRITE_ONCE(words[2047], kmalloc(64, GFP_KERNEL));
 	gt_planted(words[2047], 64);
 }
 
@@ -38,7 +38,7 @@ static noinline void plant_live_compound_last(void)
 	void **words = (void **)__get_free_pages(
 		GFP_KERNEL | __GFP_ZERO | __GFP_COMP, 2);
 
-	words[2047] = kmalloc(64, GFP_KERNEL);
+	WRITE_ONCE(words[2047], kmalloc(64, GFP_KERNEL));
 	gt_planted(words[2047], 64);
 }
 
@@ -46,7 +46,7 @@ static noinline void plant_live_pages_exact(void)
 {
 	void **words = alloc_pages_exact(3 * PAGE_SIZE, GFP_KERNEL | __GFP_ZERO);
 
-	words[1400] = kmalloc(64, GFP_KERNEL);
+	WRITE_ONCE(words[1400], kmalloc(64, GFP_KERNEL));
 	gt_planted(words[1400], 64);
 }
 
@@ -61,34 +61,34 @@ static noinline void plant_live_page_private(void)
 
 static noinline void plant_live_in_large(void)
 {
-	static void **large;
+	static void **volatile large;
 
 	large = kzalloc(32768, GFP_KERNEL);
-	large[4095] = kmalloc(64, GFP_KERNEL);
+	WRITE_ONCE(large[4095], kmalloc(64, GFP_KERNEL));
 	gt_planted_n(0, large, 32768);
 	gt_planted_n(1, large[4095], 64);
 }
 
 static noinline void plant_live_in_vmalloc(void)
 {
-	static void **area;
+	static void **volatile area;
 
 	area = vzalloc(3 * PAGE_SIZE);
-	area[1535] = kmalloc(64, GFP_KERNEL);
+	WRITE_ONCE(area[1535], kmalloc(64, GFP_KERNEL));
 	gt_planted_n(0, area, 3 * PAGE_SIZE);
 	gt_planted_n(1, area[1535], 64);
 }
 
 static noinline void plant_live_in_vmap(void)
 {
-	static void **map;
+	static void **volatile map;
 	struct page *pages[3];
 	int i;
 
 	for (i = 0; i < 3; i++)
 		pages[i] = alloc_page(GFP_KERNEL | __GFP_ZERO);
 	map = vmap(pages, 3, VM_MAP, PAGE_KERNEL);
-	map[1100] = kmalloc(64, GFP_KERNEL);
+	WRITE_ONCE(map[1100], kmalloc(64, GFP_KERNEL));
 	gt_planted(map[1100], 64);
 }
 

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* Memory that a root of the kernel or of a module points to. */
+/*
+ * Memory that a root of the kernel or of a module points to. Volatile, because
+ * the compiler drops a variable that is only ever written.
+ */
 #include <linux/cache.h>
 #include <linux/mm.h>
 #include <linux/module.h>
@@ -11,13 +14,13 @@
 #include "../holder/holder.h"
 
 /* Not zero, and so in .data. */
-static void *in_data = (void *)1;
-static void *in_bss;
-static void *in_read_mostly __read_mostly = (void *)1;
-static void *in_ro_after_init __ro_after_init;
+static void *volatile in_data = (void *)1;
+static void *volatile in_bss;
+static void *volatile in_read_mostly __read_mostly = (void *)1;
+static void *volatile in_ro_after_init __ro_after_init;
 static DEFINE_PER_CPU(void *, in_static_percpu);
 static DEFINE_PER_CPU(void *, in_static_percpu_other);
-static void *__percpu *in_dynamic_percpu;
+static void *__percpu *volatile in_dynamic_percpu;
 
 static noinline void plant_live_data(void)
 {
@@ -45,7 +48,7 @@ static noinline void plant_live_ro_after_init(void)
 
 static noinline void plant_live_static_local(void)
 {
-	static void *local;
+	static void *volatile local;
 
 	local = kmalloc(64, GFP_KERNEL);
 	gt_planted(local, 64);
@@ -55,7 +58,7 @@ static noinline void plant_live_static_percpu(void)
 {
 	void *p = kmalloc(64, GFP_KERNEL);
 
-	*per_cpu_ptr(&in_static_percpu, 0) = p;
+	WRITE_ONCE(*per_cpu_ptr(&in_static_percpu, 0), p);
 	gt_planted(p, 64);
 }
 
@@ -63,7 +66,7 @@ static noinline void plant_live_static_percpu_other(void)
 {
 	void *p = kmalloc(64, GFP_KERNEL);
 
-	*per_cpu_ptr(&in_static_percpu_other, gt_last_cpu()) = p;
+	WRITE_ONCE(*per_cpu_ptr(&in_static_percpu_other, gt_last_cpu()), p);
 	gt_planted(p, 64);
 }
 
@@ -74,13 +77,13 @@ static noinline void plant_live_dynamic_percpu(void)
 	in_dynamic_percpu = alloc_percpu(void *);
 	if (!in_dynamic_percpu)
 		return;
-	*per_cpu_ptr(in_dynamic_percpu, gt_last_cpu()) = p;
+	WRITE_ONCE(*per_cpu_ptr(in_dynamic_percpu, gt_last_cpu()), p);
 	gt_planted_n(0, p, 64);
 	gt_planted_n(1, (__force void *)in_dynamic_percpu, sizeof(void *));
 }
 
 /* Only the address of one CPU's copy is kept, not the per-CPU address. */
-static void *percpu_copy;
+static void *volatile percpu_copy;
 
 static noinline void plant_live_percpu_copy(void)
 {
@@ -92,7 +95,8 @@ static noinline void plant_live_percpu_copy(void)
 	gt_planted((__force void *)p, 20480);
 }
 
-static void *interior, *last_byte, *tagged, *unaligned;
+static void *volatile interior, *volatile last_byte;
+static void *volatile tagged, *volatile unaligned;
 
 static noinline void plant_live_interior(void)
 {
@@ -118,7 +122,9 @@ static noinline void plant_live_unaligned(void)
 	gt_planted(unaligned - 4097, 8192);
 }
 
-static void *large, *large_interior, *area, *area_middle, *moved, *kv;
+static void *volatile large, *volatile large_interior;
+static void *volatile area, *volatile area_middle;
+static void *volatile moved, *volatile kv;
 
 static noinline void plant_live_large(void)
 {
@@ -161,7 +167,7 @@ static noinline void plant_live_krealloc_in_place(void)
 /* The old one stays when there is no memory for the new one. */
 static noinline void plant_live_krealloc_failed(void)
 {
-	static void *kept;
+	static void *volatile kept;
 	size_t huge = KMALLOC_MAX_SIZE * 2;
 
 	OPTIMIZER_HIDE_VAR(huge);
@@ -173,7 +179,7 @@ static noinline void plant_live_krealloc_failed(void)
 /* A reserve that only the pool's array of elements points to. */
 static noinline void plant_live_mempool(void)
 {
-	static mempool_t *pool;
+	static mempool_t *volatile pool;
 
 	pool = mempool_create_kmalloc_pool(2, 256);
 	if (!pool)
@@ -191,7 +197,7 @@ static void typesafe_init(void *object)
 static noinline void plant_live_typesafe(void)
 {
 	static struct kmem_cache *cache;
-	static void *kept[2];
+	static void *volatile kept[2];
 
 	cache = kmem_cache_create("gt_typesafe", 80, 0, SLAB_TYPESAFE_BY_RCU,
 				  typesafe_init);

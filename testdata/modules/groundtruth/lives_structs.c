@@ -238,9 +238,9 @@ static noinline void plant_live_skb_queue(void)
 /* Through memory of each kind: slab, area, per-CPU, pages, and slab again. */
 static noinline void plant_live_mixed_chain(void)
 {
-	static void **head;
+	static void **volatile head;
 	void __percpu *percpu;
-	void **slab, **area, **page, *last;
+	void **slab, **area, **copy, **page, *last;
 
 	slab = kzalloc(64, GFP_KERNEL);
 	area = vzalloc(2 * PAGE_SIZE);
@@ -250,10 +250,11 @@ static noinline void plant_live_mixed_chain(void)
 	if (!slab || !area || !percpu || !page || !last)
 		return;
 	head = slab;
-	slab[3] = area;
-	area[700] = (__force void *)percpu;
-	*(void **)(per_cpu_ptr(percpu, gt_last_cpu()) + 19 * 1024) = page;
-	page[511] = last;
+	WRITE_ONCE(slab[3], area);
+	WRITE_ONCE(area[700], (__force void *)percpu);
+	copy = per_cpu_ptr(percpu, gt_last_cpu()) + 19 * 1024;
+	WRITE_ONCE(*copy, page);
+	WRITE_ONCE(page[511], last);
 	gt_planted_n(0, slab, 64);
 	gt_planted_n(1, area, 2 * PAGE_SIZE);
 	gt_planted_n(2, (__force void *)percpu, 20480);

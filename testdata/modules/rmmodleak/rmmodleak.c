@@ -16,11 +16,11 @@ struct kept {
 	char fill[120];
 };
 
-static void *in_data = (void *)1;
-static void *in_bss;
-static void *area;
-static void __percpu *percpu;
-static struct kept *chain;
+static void *volatile in_data = (void *)1;
+static void *volatile in_bss;
+static void *volatile area;
+static void __percpu *volatile percpu;
+static struct kept *volatile chain;
 
 static noinline void say(const char *func, const void *p, size_t size)
 {

@@ -1,0 +1,299 @@
+//go:build linux && amd64
+
+package kvm
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/leakvisor/leakvisor/guestmem"
+	"github.com/leakvisor/leakvisor/hv"
+)
+
+// queueLength is how many events may wait for the handler.
+const queueLength = 4096
+
+// checkEvery is how often the hooks are looked after.
+const checkEvery = 100 * time.Millisecond
+
+// tracer is what Run and the vCPUs have in common.
+type tracer struct {
+	started atomic.Bool
+	running sync.WaitGroup // Run
+	ran     chan struct{}  // closed when Run has returned
+	closed  chan struct{}  // by Close
+
+	entered    chan *entryRequest
+	queue      chan *record
+	interrupts chan *interrupt
+	ended      chan struct{} // closed when a vCPU has ended
+	endOnce    sync.Once
+	endErr     error // why, valid once ended is closed
+
+	// Set before the first hook is, and read-only from then on.
+	plan      *hv.Plan
+	fetcher   *fetcher
+	stackSize uint64
+
+	sites   atomic.Pointer[siteMap]
+	watched atomic.Pointer[[]uint64] // addresses in debug registers
+	patched map[guestmem.GVA]bool    // patchers that have run; with all vCPUs standing still
+	lost    atomic.Uint64
+	seq     uint64 // Run's
+	pool    sync.Pool
+
+	arrayMu sync.Mutex
+	arrays  map[openKey]arrayCall
+}
+
+// entryRequest asks Run's goroutine to call KernelEntered.
+type entryRequest struct {
+	pc   guestmem.GVA
+	code []byte
+	done chan error
+}
+
+// interrupt is a call that Run's goroutine is to make.
+type interrupt struct {
+	ctx  context.Context
+	fn   func() error
+	done chan error
+}
+
+func (t *tracer) init() {
+	t.ran, t.closed, t.ended = make(chan struct{}), make(chan struct{}), make(chan struct{})
+	t.entered = make(chan *entryRequest)
+	t.queue = make(chan *record, queueLength)
+	t.interrupts = make(chan *interrupt)
+	t.patched = map[guestmem.GVA]bool{}
+	t.arrays = map[openKey]arrayCall{}
+	t.pool.New = func() any { return &record{} }
+}
+
+func (t *tracer) end(err error) {
+	t.endOnce.Do(func() {
+		t.endErr = err
+		close(t.ended)
+	})
+}
+
+// site returns the site whose trap is at an address.
+func (t *tracer) site(at uint64) *site {
+	if m := t.sites.Load(); m != nil {
+		return (*m)[at]
+	}
+	return nil
+}
+
+// debug is the debug setting of a vCPU that runs with hooks.
+func (t *tracer) debug(k TrapKind) guestDebug {
+	if w := t.watched.Load(); w != nil && len(*w) > 0 {
+		return execBreakpoints(k, *w...)
+	}
+	return trapDebug(k)
+}
+
+func (t *tracer) record(vcpu int) *record {
+	r := t.pool.Get().(*record)
+	r.buf, r.done, r.after = r.buf[:0], nil, 0
+	return r
+}
+
+func (t *tracer) openArray(k openKey, c arrayCall) {
+	t.arrayMu.Lock()
+	defer t.arrayMu.Unlock()
+	t.arrays[k] = c
+}
+
+func (t *tracer) closeArray(k openKey) (arrayCall, bool) {
+	t.arrayMu.Lock()
+	defer t.arrayMu.Unlock()
+	c, ok := t.arrays[k]
+	delete(t.arrays, k)
+	return c, ok
+}
+
+// Lost implements hv.Tracer: hooks that the guest had overwritten before that
+// was noticed, each counted once.
+func (m *Machine) Lost() uint64 { return m.tracer.lost.Load() }
+
+// Mechanism implements hv.Tracer.
+func (m *Machine) Mechanism() string { return "KVM trap (" + m.caps.Trap.String() + ")" }
+
+// Run implements hv.Tracer. It can be called once. The guest stands still when
+// Run returns: memory and registers can be read until Close.
+func (m *Machine) Run(ctx context.Context, h hv.Handler) error {
+	t := &m.tracer
+	if !t.started.CompareAndSwap(false, true) {
+		return errors.New("kvm: Run was called before")
+	}
+	t.running.Add(1)
+	defer t.running.Done()
+	defer close(t.ran)
+	m.mu.Lock()
+	if m.closing {
+		m.mu.Unlock()
+		return errClosing
+	}
+	for _, r := range m.cpus {
+		m.threads.Add(1)
+		go func() {
+			defer m.threads.Done()
+			r.loop()
+		}()
+	}
+	m.mu.Unlock()
+	err := m.deliverAll(ctx, h)
+	if stopErr := m.stop(context.WithoutCancel(ctx), nil); err == nil {
+		err = stopErr
+	}
+	m.ports.flush()
+	return err
+}
+
+// deliverAll hands events to the handler until the guest ends.
+func (m *Machine) deliverAll(ctx context.Context, h hv.Handler) error {
+	t := &m.tracer
+	tick := time.NewTicker(checkEvery)
+	defer tick.Stop()
+	for {
+		var err error
+		select {
+		case rec := <-t.queue:
+			err = m.deliver(h, rec)
+		case q := <-t.entered:
+			err = m.prepare(h, q)
+		case i := <-t.interrupts:
+			err = m.serve(h, i)
+		case <-tick.C:
+			m.ports.flush()
+			err = m.verify(ctx)
+		case <-t.ended:
+			return m.outcome(ctx, h)
+		case <-ctx.Done():
+			cause := fmt.Errorf("kvm: %w", context.Cause(ctx))
+			if err := m.stop(context.WithoutCancel(ctx), nil); err != nil {
+				return errors.Join(cause, err)
+			}
+			return errors.Join(cause, m.drain(h))
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// outcome ends Run when a vCPU has ended.
+func (m *Machine) outcome(ctx context.Context, h hv.Handler) error {
+	if err := m.stop(context.WithoutCancel(ctx), nil); err != nil {
+		return err
+	}
+	if err := m.drain(h); err != nil {
+		return err
+	}
+	var end *endError
+	if err := m.tracer.endErr; !errors.As(err, &end) {
+		return err
+	}
+	return nil
+}
+
+// prepare calls KernelEntered and takes its plan.
+func (m *Machine) prepare(h hv.Handler, q *entryRequest) error {
+	plan, err := h.KernelEntered(q.pc, q.code)
+	if err == nil {
+		err = m.take(plan)
+	}
+	if err == nil {
+		q.done <- nil
+	}
+	return err // the vCPU that waits is let go by Close
+}
+
+// take checks a plan and makes it the tracer's.
+func (m *Machine) take(plan *hv.Plan) (err error) {
+	t := &m.tracer
+	if plan == nil {
+		plan = &hv.Plan{}
+	}
+	t.stackSize = plan.StackSize
+	if t.stackSize == 0 {
+		t.stackSize = m.arch.Linux.StackSize
+	}
+	if t.stackSize == 0 || t.stackSize&(t.stackSize-1) != 0 {
+		return fmt.Errorf("kvm: a stack size of %d bytes is no power of two", t.stackSize)
+	}
+	if len(plan.Patchers) > 0 && !m.caps.ExecBreakpoints {
+		return fmt.Errorf("kvm: %w: execution breakpoints do not work, by which the guest's patching of its text is followed", ErrUnsupported)
+	}
+	if t.fetcher, err = newFetcher(plan.Context); err != nil {
+		return err
+	}
+	t.plan = plan
+	return nil
+}
+
+// deliver hands one event to the handler.
+func (m *Machine) deliver(h hv.Handler, rec *record) error {
+	t := &m.tracer
+	rec.ev.Seq = t.seq
+	t.seq++
+	err := h.Event(&rec.ev)
+	if rec.done != nil {
+		close(rec.done)
+	}
+	t.pool.Put(rec)
+	return err
+}
+
+// drain delivers what is in the queue. The guest stands still.
+func (m *Machine) drain(h hv.Handler) error {
+	for {
+		select {
+		case rec := <-m.tracer.queue:
+			if err := m.deliver(h, rec); err != nil {
+				return err
+			}
+			continue
+		default:
+		}
+		return nil
+	}
+}
+
+// Interrupt implements hv.Tracer.
+func (m *Machine) Interrupt(ctx context.Context, fn func() error) error {
+	t := &m.tracer
+	if !t.started.Load() {
+		return fmt.Errorf("kvm: %w", hv.ErrNotRunning)
+	}
+	i := &interrupt{ctx: ctx, fn: fn, done: make(chan error, 1)}
+	select {
+	case t.interrupts <- i:
+		return <-i.done
+	case <-ctx.Done():
+		return fmt.Errorf("kvm: interrupt: %w", ctx.Err())
+	case <-t.ran:
+		return fmt.Errorf("kvm: %w", hv.ErrNotRunning)
+	}
+}
+
+// serve does what Interrupt asked for. An error of the handler ends the run as
+// well; one of fn does not.
+func (m *Machine) serve(h hv.Handler, i *interrupt) error {
+	if err := m.stop(i.ctx, nil); err != nil {
+		i.done <- err
+		return nil
+	}
+	defer m.release()
+	if err := m.drain(h); err != nil {
+		i.done <- err
+		return err
+	}
+	i.done <- i.fn()
+	return nil
+}

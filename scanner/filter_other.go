@@ -1,4 +1,0 @@
-package scanner
-
-// fastFilter is nil: no vector code here.
-func fastFilter(uint64, bool) filter { return nil }

@@ -1,0 +1,83 @@
+package scanner
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"testing"
+)
+
+// testBands are the bands of an input with objects in all corners.
+func testBands(wordSize int) bands {
+	objects := []Object{{Addr: 0x1000, Size: 100}, {Addr: 0xc0000000, Size: 4096}, {Addr: 0xfffff000, Size: 1 << 12}}
+	if wordSize == 8 {
+		objects = []Object{{Addr: 0x1000, Size: 100}, {Addr: 0x7ffffffffffff000, Size: 1 << 13}, {Addr: ^gva(0) - 4096, Size: 1 << 12}}
+	}
+	return newIndex(objects, wordSize).bands
+}
+
+func TestFilters(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	for _, fm := range formats {
+		for _, b := range []bands{testBands(fm.size), newIndex(nil, fm.size).bands, newIndex([]Object{{Addr: 0, Size: ^uint64(0)}}, fm.size).bands} {
+			in := &Input{WordSize: fm.size, Order: fm.order}
+			f := newFormat(in)
+			slow := map[string]filter{"64LE": filter64LE, "64BE": filter64BE, "32LE": filter32LE, "32BE": filter32BE}[fm.name]
+			for n := 0; n <= blockWords; n += 1 + n/100 {
+				buf := make([]byte, (n+1)*fm.size)
+				buf = buf[rng.IntN(fm.size):]
+				buf = buf[: n*fm.size : n*fm.size]
+				var want masks
+				for i := range n {
+					r := b.b[rng.IntN(3)]
+					w := r.lo + []uint64{0, 1, r.n - 1, r.n, ^uint64(0), rng.Uint64(), rng.Uint64() % max(r.n, 1)}[rng.IntN(7)]
+					if fm.size == 4 {
+						w = uint64(uint32(w))
+					}
+					putWord(in, buf[i*fm.size:], w)
+					if got := f.word(buf[i*fm.size:]); got != w {
+						t.Fatalf("%s: word %#x read as %#x", fm.name, w, got)
+					}
+					for _, r := range b.b {
+						if w >= r.lo && w-r.lo < r.n {
+							want[i/64] |= 1 << (i % 64)
+						}
+					}
+				}
+				for what, fun := range map[string]filter{"plain": slow, "fast": f.filter} {
+					var got masks
+					for i := range got[:(n+63)/64] {
+						got[i] = rng.Uint64()
+					}
+					fun(&got, buf, &b)
+					if got != want {
+						t.Fatalf("%s %s, %d words: %#x, want %#x", fm.name, what, n, got, want)
+					}
+				}
+			}
+		}
+	}
+}
+
+func BenchmarkFilter(b *testing.B) {
+	for _, fm := range formats {
+		in := &Input{WordSize: fm.size, Order: fm.order}
+		f := newFormat(in)
+		slow := map[string]filter{"64LE": filter64LE, "64BE": filter64BE, "32LE": filter32LE, "32BE": filter32BE}[fm.name]
+		bands := testBands(fm.size)
+		for _, n := range []int{8, 32, blockWords} {
+			for _, v := range []struct {
+				name string
+				f    filter
+			}{{"plain", slow}, {"fast", f.filter}} {
+				b.Run(fmt.Sprintf("%s/%d/%s", fm.name, n, v.name), func(b *testing.B) {
+					buf := make([]byte, n*fm.size)
+					var m masks
+					b.SetBytes(int64(len(buf)))
+					for b.Loop() {
+						v.f(&m, buf, &bands)
+					}
+				})
+			}
+		}
+	}
+}

@@ -1,0 +1,195 @@
+package scanner
+
+import (
+	"cmp"
+	"context"
+	"math"
+	"slices"
+)
+
+// findLeaks groups the white objects of r: it reads them for the references
+// among them, and takes each strongly connected component without a reference
+// from outside as a leak.
+func (m *marker) findLeaks(ctx context.Context, workers int, r *Result) error {
+	g := &graph{number: make([]uint32, len(r.States))}
+	for i, s := range r.States {
+		g.number[i] = noObject
+		if s == Orphan || s == Unknown {
+			g.number[i] = uint32(len(g.objects))
+			g.objects = append(g.objects, uint32(i))
+		}
+	}
+	if len(g.objects) == 0 {
+		return nil
+	}
+	ws := make([]*worker, workers)
+	pairs := make([][]uint64, workers)
+	for i := range ws {
+		ws[i] = newWorker(m)
+		ws[i].visit = func(span, from uint32) {
+			if to := g.number[m.x.spans[span].obj]; to != noObject {
+				pairs[i] = append(pairs[i], uint64(g.number[from])<<32|uint64(to))
+			}
+		}
+	}
+	for i, s := range m.x.spans[:len(m.x.spans)-1] {
+		if g.number[s.obj] != noObject {
+			ws[0].pend(uint32(i))
+		}
+	}
+	for from, to := range m.edges {
+		if g.number[from] != noObject {
+			for _, w := range to {
+				ws[0].push(w, from)
+			}
+		}
+	}
+	q := newQueue(workers, len(m.queued))
+	ws[0].todo = q.put(ws[0].todo, ws[0].out, nil)
+	ws[0].out = ws[0].out[:0]
+	if err := q.run(ctx, ws); err != nil {
+		return err
+	}
+	var all []uint64
+	for _, p := range pairs {
+		all = append(all, p...)
+	}
+	var bad []gvaRange
+	for _, w := range ws {
+		bad = append(bad, w.bad...)
+	}
+	_, r.UnreadableOrphanBytes = sum(bad)
+	g.setEdges(all)
+	r.Leaks = g.leaks(m.in.Objects)
+	return nil
+}
+
+// graph is the references among some objects, which it numbers anew.
+type graph struct {
+	objects []uint32 // indices in Input.Objects, ascending
+	number  []uint32 // for each of Input.Objects, or noObject
+	first   []int    // for each node its first edge; one more at the end
+	edges   []uint32 // target nodes, ascending for each node
+}
+
+// setEdges takes pairs from<<32|to in any order, some of them several times.
+func (g *graph) setEdges(pairs []uint64) {
+	slices.Sort(pairs)
+	pairs = slices.Compact(pairs)
+	g.first = make([]int, len(g.objects)+1)
+	g.edges = make([]uint32, len(pairs))
+	for i, p := range pairs {
+		g.first[p>>32+1] = i + 1
+		g.edges[i] = uint32(p)
+	}
+	for i := 1; i < len(g.first); i++ {
+		g.first[i] = max(g.first[i], g.first[i-1])
+	}
+}
+
+func (g *graph) next(node uint32) []uint32 { return g.edges[g.first[node]:g.first[node+1]] }
+
+// components numbers the strongly connected components (Tarjan 1972, without
+// recursion: a list of a million orphans is a path of that length).
+func (g *graph) components() (of []uint32, n int) {
+	const none = math.MaxUint32
+	nodes := len(g.objects)
+	of = make([]uint32, nodes)
+	order, low := make([]uint32, nodes), make([]uint32, nodes)
+	for i := range of {
+		of[i], order[i] = none, none
+	}
+	type frame struct {
+		node uint32
+		edge int
+	}
+	var path []frame
+	var open []uint32
+	seen := uint32(0)
+	enter := func(v uint32) {
+		order[v], low[v] = seen, seen
+		seen++
+		open = append(open, v)
+		path = append(path, frame{v, g.first[v]})
+	}
+	for root := range order {
+		if order[root] != none {
+			continue
+		}
+		enter(uint32(root))
+		for len(path) > 0 {
+			f := &path[len(path)-1]
+			v := f.node
+			if f.edge < g.first[v+1] {
+				to := g.edges[f.edge]
+				f.edge++
+				if order[to] == none {
+					enter(to)
+				} else if of[to] == none {
+					low[v] = min(low[v], order[to])
+				}
+				continue
+			}
+			path = path[:len(path)-1]
+			if len(path) > 0 {
+				up := path[len(path)-1].node
+				low[up] = min(low[up], low[v])
+			}
+			if low[v] == order[v] {
+				for {
+					u := open[len(open)-1]
+					open = open[:len(open)-1]
+					of[u] = uint32(n)
+					if u == v {
+						break
+					}
+				}
+				n++
+			}
+		}
+	}
+	return of, n
+}
+
+// leaks makes a Leak of each component that no other refers to.
+func (g *graph) leaks(objects []Object) []Leak {
+	of, n := g.components()
+	referred, size := make([]bool, n), make([]uint32, n)
+	for v := range g.objects {
+		size[of[v]]++
+		for _, to := range g.next(uint32(v)) {
+			if of[to] != of[v] {
+				referred[of[to]] = true
+			}
+		}
+	}
+	taken := make([]bool, len(g.objects))
+	var leaks []Leak
+	var queue []uint32
+	for v, o := range g.objects {
+		// The first of its component that comes by takes the others along.
+		if taken[v] || referred[of[v]] {
+			continue
+		}
+		l := Leak{Object: int(o), Cycle: size[of[v]] > 1, Bytes: objects[o].Size}
+		taken[v] = true
+		queue = append(queue[:0], uint32(v))
+		for i := 0; i < len(queue); i++ {
+			from := queue[i]
+			for _, to := range g.next(from) {
+				if !taken[to] {
+					taken[to] = true
+					queue = append(queue, to)
+					child := g.objects[to]
+					l.Children = append(l.Children, Child{Object: int32(child), Parent: int32(g.objects[from])})
+					if l.Bytes += objects[child].Size; l.Bytes < objects[child].Size {
+						l.Bytes = math.MaxUint64
+					}
+				}
+			}
+		}
+		leaks = append(leaks, l)
+	}
+	slices.SortStableFunc(leaks, func(a, b Leak) int { return cmp.Compare(b.Bytes, a.Bytes) })
+	return leaks
+}

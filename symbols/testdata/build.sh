@@ -1,0 +1,45 @@
+#!/bin/sh -e
+# SPDX-License-Identifier: Apache-2.0
+# Builds the small ELF files beside it. They are kept, so that the tests need
+# no compiler; rebuild them with Debian's gcc, gcc-powerpc-linux-gnu and
+# binutils when a source changes:
+#
+#	amd64.elf    x86-64, linked like a vmlinux, DWARF 5
+#	dwarf4.elf   the same in DWARF 4, without .debug_aranges
+#	zlib.elf     the same as amd64.elf with compressed debug sections
+#	module.ko    x86-64, not linked
+#	i386.elf     32-bit
+#	powerpc.elf  32-bit, big-endian
+#	ppc2.elf     the same in DWARF 2, whose bit fields are described otherwise
+cd "$(dirname "$0")"
+tmp=$(mktemp -d)
+trap 'rm -rf "$tmp"' EXIT
+
+# build PREFIX OUTPUT TEXT-ADDRESS CFLAGS...
+build() {
+	prefix=$1 out=$2 text=$3
+	shift 3
+	for f in one.c two.c labels.S; do
+		# The folder of the build must not get into the files.
+		"${prefix}gcc" -c -g -O2 -fno-pic -ffreestanding -fno-stack-protector \
+			-fdebug-prefix-map="$PWD=." -fno-asynchronous-unwind-tables "$@" -o "$tmp/$f.o" "$f"
+	done
+	"${prefix}ld" -e 0 --build-id=0x00112233445566778899aabbccddeeff00112233 \
+		--defsym=_end=0x"${text}"+0x100000 -Ttext=0x"$text" -z noexecstack -z max-page-size=4096 \
+		$emulation -o "$out" "$tmp/labels.S.o" "$tmp/one.c.o" "$tmp/two.c.o"
+}
+
+emulation=
+build "" amd64.elf ffffffff81000000 -gdwarf-5 -mcmodel=kernel
+build "" dwarf4.elf ffffffff81000000 -gdwarf-4 -mcmodel=kernel
+objcopy --remove-section .debug_aranges dwarf4.elf
+objcopy --compress-debug-sections=zlib amd64.elf zlib.elf
+gcc -c -g -gdwarf-5 -O2 -fno-pic -ffreestanding -ffunction-sections -fdebug-prefix-map="$PWD=." -o "$tmp/one.o" one.c
+gcc -c -g -gdwarf-5 -O2 -fno-pic -ffreestanding -ffunction-sections -fdebug-prefix-map="$PWD=." -o "$tmp/two.o" two.c
+ld -r --build-id=0xffeeddccbbaa99887766554433221100ffeeddcc -o module.ko "$tmp/one.o" "$tmp/two.o"
+emulation="-m elf_i386"
+build "" i386.elf c1000000 -gdwarf-5 -m32 -fno-omit-frame-pointer
+emulation=
+build powerpc-linux-gnu- powerpc.elf c0000000 -gdwarf-5
+build powerpc-linux-gnu- ppc2.elf c0000000 -gdwarf-2 -gstrict-dwarf
+chmod 644 ./*.elf module.ko
