@@ -1,6 +1,9 @@
 package annotations
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // Frame is one function of a backtrace.
 type Frame struct {
@@ -8,27 +11,27 @@ type Frame struct {
 	Module   string // empty for the kernel
 }
 
-// Object is what rules look at.
+// Object is what rules look at besides the backtrace.
 type Object struct {
-	Kind   string // "slab", "vmalloc", "percpu", "pages"
-	Cache  string // slab cache; empty for none
-	Size   uint64 // bytes
-	Frames []Frame
+	Kind  string // "slab", "vmalloc", "percpu", "pages"
+	Cache string // slab cache; empty for none
+	Size  uint64 // bytes
 }
 
-// Matcher finds the rule for an object. It is read only.
+// Matcher finds the rules for an object, in two steps: those that its
+// backtrace allows, which many objects share, and of these those that the
+// object allows. It is read only.
 type Matcher struct {
 	rules      []Rule
 	allocators map[string]bool
 	// byName has the rules that need a function of one of its names in the
-	// backtrace, others the rest; both by ascending index.
+	// backtrace, others the rest.
 	byName map[string][]int
 	others []int
 }
 
-// NewMatcher returns a Matcher for rules, of which the first that matches is
-// taken. allocators are the functions that stand between an object and who
-// wanted it.
+// NewMatcher returns a Matcher. allocators are the functions that stand
+// between an object and who wanted it.
 func NewMatcher(rules []Rule, allocators []string) *Matcher {
 	m := &Matcher{rules: rules, allocators: map[string]bool{}, byName: map[string][]int{}}
 	for _, a := range allocators {
@@ -50,8 +53,7 @@ func NewMatcher(rules []Rule, allocators []string) *Matcher {
 // if they are known.
 func needed(r *Rule) (names []string, ok bool) {
 	for _, list := range [][]Pattern{r.Caller, r.Function} {
-		names = names[:0]
-		ok = len(list) > 0
+		names, ok = nil, len(list) > 0
 		for _, p := range list {
 			names = append(names, string(p))
 			ok = ok && p.Literal()
@@ -63,75 +65,54 @@ func needed(r *Rule) (names []string, ok bool) {
 	return nil, false
 }
 
-// Rule returns rule i.
-func (m *Matcher) Rule(i int) *Rule { return &m.rules[i] }
+// Rules returns all rules, which must not be changed.
+func (m *Matcher) Rules() []Rule { return m.rules }
 
-// Len is the number of rules.
-func (m *Matcher) Len() int { return len(m.rules) }
-
-// Match returns the index of the first rule that matches o, or -1. Clones of
-// a function (name.isra.0) and its form with allocation profiling
-// (name_noprof) go by its name.
-func (m *Matcher) Match(o *Object) int {
-	best := -1
-	try := func(i int) {
-		if (best < 0 || i < best) && m.matches(&m.rules[i], o) {
-			best = i
-		}
+// Trace returns the rules whose conditions on the backtrace hold, as
+// ascending indices in Rules. Frames are the innermost first. Clones of a
+// function (name.isra.0) and its form with allocation profiling (name_noprof)
+// go by its name. inlined says whether the address of frame i is in an inlined
+// copy of a function; nil for never.
+func (m *Matcher) Trace(frames []Frame, inlined func(i int, function string) bool) []int {
+	names := make([]Frame, len(frames))
+	candidates := slices.Clone(m.others)
+	for i, f := range frames {
+		names[i] = Frame{base(f.Function), f.Module}
+		candidates = append(candidates, m.byName[names[i].Function]...)
 	}
-	for i := range o.Frames {
-		for _, r := range m.byName[base(o.Frames[i].Function)] {
-			try(r)
-		}
-	}
-	for _, i := range m.others {
-		try(i)
-	}
-	return best
+	slices.Sort(candidates)
+	candidates = slices.Compact(candidates)
+	return slices.DeleteFunc(candidates, func(i int) bool { return !m.allows(&m.rules[i], names, inlined) })
 }
 
-func (m *Matcher) matches(r *Rule, o *Object) bool {
-	switch {
-	case len(r.Kind) > 0 && !anyMatch(r.Kind, o.Kind),
-		len(r.Cache) > 0 && !anyMatch(r.Cache, o.Cache),
-		len(r.Size) > 0 && !inSizes(r.Size, o.Size),
-		len(r.Module) > 0 && !anyFrame(o, func(f *Frame) bool { return f.Module != "" && anyMatch(r.Module, f.Module) }),
-		len(r.Function) > 0 && !anyFrame(o, func(f *Frame) bool { return anyMatch(r.Function, base(f.Function)) }),
-		len(r.Caller) > 0 && !m.caller(r, o):
-		return false
-	}
-	return true
+// Holds says whether the other conditions of rule i, which Trace returned,
+// hold for an object.
+func (m *Matcher) Holds(i int, o *Object) bool {
+	r := &m.rules[i]
+	return (len(r.Kind) == 0 || anyMatch(r.Kind, o.Kind)) &&
+		(len(r.Cache) == 0 || anyMatch(r.Cache, o.Cache)) &&
+		(len(r.Size) == 0 || slices.ContainsFunc(r.Size, func(s SizeRange) bool { return s.Min <= o.Size && o.Size <= s.Max }))
 }
 
-func anyFrame(o *Object, ok func(*Frame) bool) bool {
-	for i := range o.Frames {
-		if ok(&o.Frames[i]) {
-			return true
-		}
-	}
-	return false
-}
-
-func inSizes(list []SizeRange, n uint64) bool {
-	for _, s := range list {
-		if s.Min <= n && n <= s.Max {
-			return true
-		}
-	}
-	return false
+func (m *Matcher) allows(r *Rule, frames []Frame, inlined func(int, string) bool) bool {
+	some := func(ok func(Frame) bool) bool { return slices.ContainsFunc(frames, ok) }
+	return (len(r.Module) == 0 || some(func(f Frame) bool { return f.Module != "" && anyMatch(r.Module, f.Module) })) &&
+		(len(r.Function) == 0 || some(func(f Frame) bool { return f.Function != "" && anyMatch(r.Function, f.Function) })) &&
+		(len(r.Caller) == 0 || m.caller(r, frames, inlined))
 }
 
 // caller says whether the innermost function that is neither an allocator
 // nor passed through is the rule's caller.
-func (m *Matcher) caller(r *Rule, o *Object) bool {
-	for i := range o.Frames {
-		name := base(o.Frames[i].Function)
+func (m *Matcher) caller(r *Rule, frames []Frame, inlined func(int, string) bool) bool {
+	for i, f := range frames {
 		switch {
-		case name == "":
+		case f.Function == "":
 			return false
-		case anyMatch(r.Caller, name):
+		case inlined != nil && slices.ContainsFunc(r.Without, func(p Pattern) bool { return inlined(i, string(p)) }):
+			return false
+		case anyMatch(r.Caller, f.Function):
 			return true
-		case !m.allocators[name] && !anyMatch(r.Through, name):
+		case !m.allocators[f.Function] && !anyMatch(r.Through, f.Function):
 			return false
 		}
 	}

@@ -163,14 +163,14 @@ func (p *parser) condition(text string) error {
 			return nil
 		}
 	}
-	return p.errorf(p.line, "unknown condition %.40q: there are function, caller, through, module, cache, kind, size, reason, source", key)
+	return p.errorf(p.line, "unknown condition %.40q: there are function, caller, through, without, module, cache, kind, size, reason, source", key)
 }
 
 // pattern makes a pattern of a word. What a compiler appended to a function's
 // name, as a report prints it, is cut off as it is in backtraces.
 func pattern(key, word string) Pattern {
 	switch key {
-	case "function", "caller", "through":
+	case "function", "caller", "through", "without":
 		if Pattern(word).Literal() {
 			return Pattern(base(word))
 		}
@@ -184,8 +184,13 @@ func (p *parser) finish() error {
 		return nil
 	}
 	r := &p.rules[len(p.rules)-1]
-	if len(r.Through) > 0 && len(r.Caller) == 0 {
-		return p.errorf(r.Line, `"through" without "caller"`)
+	if len(r.Through)+len(r.Without) > 0 && len(r.Caller) == 0 {
+		return p.errorf(r.Line, `"through" and "without" need "caller"`)
+	}
+	for _, w := range r.Without {
+		if !w.Literal() {
+			return p.errorf(r.Line, `%.40q: "without" takes names only, no patterns`, w)
+		}
 	}
 	if len(r.Caller)+len(r.Function)+len(r.Module)+len(r.Cache)+len(r.Kind)+len(r.Size) == 0 {
 		return p.errorf(r.Line, "a rule without a condition would match everything")

@@ -13,7 +13,9 @@ const (
 	// NotLeak objects are never reported, and what they refer to is not
 	// either (kmemleak_not_leak).
 	NotLeak Action = iota + 1
-	// Ignore objects are neither reported nor scanned (kmemleak_ignore).
+	// Ignore objects are not reported, but what nothing else refers to than
+	// they is (kmemleak_ignore). An object to which something refers is
+	// scanned, unlike in Linux: a mistaken match cannot cause a report.
 	Ignore
 	// NoScan objects hold no pointers worth following; they are judged like
 	// any other (kmemleak_no_scan).
@@ -40,6 +42,9 @@ type Rule struct {
 	// its backtrace that is neither an allocator nor in Through.
 	Caller  []Pattern
 	Through []Pattern
+	// Without are functions whose inlined copies the allocation is not in,
+	// up to the caller: what else is allocated on the same way.
+	Without []Pattern
 	// Function is anywhere in the backtrace.
 	Function []Pattern
 	// Module is that of some function in the backtrace.
@@ -69,12 +74,15 @@ func (s SizeRange) String() string {
 	return fmt.Sprintf("%d-%d", s.Min, s.Max)
 }
 
-// String returns the rule's action and conditions on one line.
+// String returns the rule's action and conditions on one line, without
+// Through and Without.
 func (r *Rule) String() string {
 	var b strings.Builder
 	b.WriteString(r.Action.String())
 	for _, l := range r.lists() {
-		words(&b, l.key, *l.list)
+		if l.key != "through" && l.key != "without" {
+			words(&b, l.key, *l.list)
+		}
 	}
 	words(&b, "size", r.Size)
 	return b.String()
@@ -92,7 +100,7 @@ type list struct {
 
 func (r *Rule) lists() []list {
 	return []list{
-		{"caller", &r.Caller}, {"through", &r.Through}, {"function", &r.Function},
+		{"caller", &r.Caller}, {"through", &r.Through}, {"without", &r.Without}, {"function", &r.Function},
 		{"module", &r.Module}, {"cache", &r.Cache}, {"kind", &r.Kind},
 	}
 }

@@ -1,10 +1,6 @@
 package hooks
 
-import (
-	"sort"
-
-	"github.com/leakvisor/leakvisor/guestmem"
-)
+import "github.com/leakvisor/leakvisor/guestmem"
 
 // Object is one live allocation, 48 bytes.
 type Object struct {
@@ -22,34 +18,39 @@ type Object struct {
 	hook    uint16
 }
 
-// liveClass is the live set of one class.
-type liveClass struct{ objects map[guestmem.GVA]Object }
-
-func (l *liveClass) init()                             { l.objects = map[guestmem.GVA]Object{} }
-func (l *liveClass) get(a guestmem.GVA) (Object, bool) { o, ok := l.objects[a]; return o, ok }
-func (l *liveClass) put(o Object)                      { l.objects[o.Addr] = o }
-func (l *liveClass) remove(a guestmem.GVA) (found bool) {
-	_, found = l.objects[a]
-	delete(l.objects, a)
-	return
-}
+// extent tells the live set where an object is.
+func extent(o *Object) (guestmem.GVA, uint64) { return o.Addr, o.Size }
 
 // Live returns the live objects of a class by ascending address.
-func (t *Tracker) Live(c Class) []Object {
-	out := make([]Object, 0, len(t.live[c].objects))
-	for _, o := range t.live[c].objects {
-		out = append(out, o)
+func (t *Tracker) Live(c Class) []Object { return t.live[c].Sorted() }
+
+// LiveCount returns the number of live objects of all classes.
+func (t *Tracker) LiveCount() uint64 {
+	n := 0
+	for _, set := range t.live {
+		n += set.Len()
 	}
-	sort.Slice(out, func(i, j int) bool { return out[i].Addr < out[j].Addr })
-	return out
+	return uint64(n)
 }
 
 // Lookup returns the live object that starts at addr.
-func (t *Tracker) Lookup(c Class, addr guestmem.GVA) (Object, bool) { return t.live[c].get(addr) }
+func (t *Tracker) Lookup(c Class, addr guestmem.GVA) (Object, bool) {
+	o := t.live[c].Get(addr)
+	if o == nil {
+		return Object{}, false
+	}
+	return *o, true
+}
+
+// Has says whether a live object starts at addr.
+func (t *Tracker) Has(c Class, addr guestmem.GVA) bool { return t.live[c].Get(addr) != nil }
 
 // Backtrace returns the call stack of o's allocation, the allocator's own
 // entry first.
 func (t *Tracker) Backtrace(o Object) []guestmem.GVA { return t.depot.Get(o.stack) }
+
+// Stack returns the number of that call stack: equal ones have the same.
+func (t *Tracker) Stack(o Object) uint32 { return o.stack }
 
 // Task returns who allocated o.
 func (t *Tracker) Task(o Object) Task {
@@ -58,15 +59,3 @@ func (t *Tracker) Task(o Object) Task {
 
 // Symbol returns the name of the function that allocated o.
 func (t *Tracker) Symbol(o Object) string { return t.plan.Targets[o.hook].Symbol }
-
-// LiveCount returns the number of live objects of all classes.
-func (t *Tracker) LiveCount() uint64 {
-	n := 0
-	for c := range t.live {
-		n += len(t.live[c].objects)
-	}
-	return uint64(n)
-}
-
-// Has says whether an object starts at addr.
-func (t *Tracker) Has(c Class, addr guestmem.GVA) bool { _, ok := t.live[c].get(addr); return ok }

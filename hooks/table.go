@@ -66,6 +66,8 @@ type Allocator struct {
 	// Pointer is the number of the argument with the object (Free) or with
 	// the array (bulk roles), and Count that of the array's length.
 	Pointer, Count int
+	// Interior says that the pointer may point into the object.
+	Interior bool
 }
 
 // Table returns the allocators of Linux, 4.19 to 6.18: signatures are from
@@ -80,35 +82,35 @@ func Table() []Allocator {
 			"__kmalloc", "__kmalloc_node", "__kmalloc_track_caller", "__kmalloc_node_track_caller",
 			"kmalloc_large", "kmalloc_large_node", "__kmalloc_large", "__kmalloc_large_node",
 			"kmalloc_order", "kmalloc_order_trace", "kmalloc_nolock",
-		}, 0, none, none},
+		}, 0, none, none, false},
 		// kmalloc_trace(cache, flags, size) and what it became in 6.10.
-		{Slab, Alloc, []string{"kmalloc_trace", "kmem_cache_alloc_trace", "__kmalloc_cache"}, 2, none, none},
+		{Slab, Alloc, []string{"kmalloc_trace", "kmem_cache_alloc_trace", "__kmalloc_cache"}, 2, none, none, false},
 		// kmalloc_node_trace(cache, flags, node, size).
-		{Slab, Alloc, []string{"kmalloc_node_trace", "kmem_cache_alloc_node_trace", "__kmalloc_cache_node"}, 3, none, none},
+		{Slab, Alloc, []string{"kmalloc_node_trace", "kmem_cache_alloc_node_trace", "__kmalloc_cache_node"}, 3, none, none, false},
 		{Slab, Alloc, []string{
 			"kmem_cache_alloc", "kmem_cache_alloc_lru", "kmem_cache_alloc_node", "kmem_cache_alloc_from_sheaf",
-		}, none, none, none},
+		}, none, none, none, false},
 		// kmem_cache_alloc_bulk(cache, flags, size, array).
-		{Slab, AllocBulk, []string{"kmem_cache_alloc_bulk"}, none, 3, 2},
-		{Slab, Free, []string{"kfree", "kfree_nolock"}, none, 0, none},
-		{Slab, Free, []string{"kmem_cache_free"}, none, 1, none},
+		{Slab, AllocBulk, []string{"kmem_cache_alloc_bulk"}, none, 3, 2, false},
+		{Slab, Free, []string{"kfree", "kfree_nolock"}, none, 0, none, false},
+		{Slab, Free, []string{"kmem_cache_free"}, none, 1, none, false},
 		// kmem_cache_free_bulk(cache, size, array); cache may be NULL.
-		{Slab, FreeBulk, []string{"kmem_cache_free_bulk"}, none, 2, 1},
+		{Slab, FreeBulk, []string{"kmem_cache_free_bulk"}, none, 2, 1, false},
 		// kvfree_rcu_cb(rcu_head): frees the object that the head lies in
 		// (mm/slub.c since 6.14).
-		{Slab, Free, []string{"kvfree_rcu_cb"}, none, 0, none},
+		{Slab, Free, []string{"kvfree_rcu_cb"}, none, 0, none, true},
 
 		// __vmalloc_node_range(size, align, ...).
-		{Vmalloc, Alloc, []string{"__vmalloc_node_range"}, 0, none, none},
-		{Vmalloc, Free, []string{"vfree", "vfree_atomic", "__vunmap"}, none, 0, none},
+		{Vmalloc, Alloc, []string{"__vmalloc_node_range"}, 0, none, none, false},
+		{Vmalloc, Free, []string{"vfree", "vfree_atomic", "__vunmap"}, none, 0, none, false},
 
 		// pcpu_alloc(size, align, reserved, gfp).
-		{PerCPU, Alloc, []string{"pcpu_alloc"}, 0, none, none},
-		{PerCPU, Free, []string{"free_percpu"}, none, 0, none},
+		{PerCPU, Alloc, []string{"pcpu_alloc"}, 0, none, none, false},
+		{PerCPU, Free, []string{"free_percpu"}, none, 0, none, false},
 
 		// __alloc_pages(gfp, order, nid, nodemask) returns a struct page. That
 		// a block is freed is read off its page descriptor at the scan.
-		{Pages, Alloc, []string{"__alloc_pages", "__alloc_pages_nodemask"}, 1, none, none},
+		{Pages, Alloc, []string{"__alloc_pages", "__alloc_pages_nodemask"}, 1, none, none, false},
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"github.com/leakvisor/leakvisor/arch"
 	"github.com/leakvisor/leakvisor/guestmem"
 	"github.com/leakvisor/leakvisor/hv"
+	"github.com/leakvisor/leakvisor/liveset"
 	"github.com/leakvisor/leakvisor/stackdepot"
 	"github.com/leakvisor/leakvisor/symbols"
 )
@@ -27,7 +28,7 @@ type Tracker struct {
 	context func([]byte) Task
 	depot   *stackdepot.Depot
 
-	live  [numClasses]liveClass
+	live  [numClasses]*liveset.Set[Object]
 	open  map[guestmem.GVA]int32 // stack pointer to its chain in calls
 	calls []call
 	free  int32 // head of the free list in calls
@@ -79,7 +80,7 @@ func NewTracker(a *arch.Arch, plan *Plan, u symbols.Unwinder, context func([]byt
 	}
 	t.stats.Hits = make([]uint64, len(plan.Hooks))
 	for c := range t.live {
-		t.live[c].init()
+		t.live[c] = liveset.New(extent)
 	}
 	return t
 }
@@ -205,21 +206,27 @@ func (t *Tracker) insert(class Class, addr guestmem.GVA, o Object) {
 		return
 	}
 	o.Addr = addr
-	if old, ok := t.live[class].get(addr); ok {
-		if old.Seq > o.Seq {
-			return // allocated by a hooked function within this call
-		}
-		if class != Pages {
-			t.stats.Replaced++
-		}
+	if old := t.live[class].Get(addr); old != nil && old.Seq > o.Seq {
+		return // allocated by a hooked function within this call
 	}
-	t.live[class].put(o)
+	if _, missed := t.live[class].Put(o); missed && class != Pages {
+		t.stats.Replaced++
+	}
 }
 
 func (t *Tracker) release(target *Target, addr guestmem.GVA) {
-	class := target.Alloc.Class
-	if t.valid(addr) && !t.live[class].remove(addr) && !target.Part {
-		t.stats.StrayFrees[class]++
+	if !t.valid(addr) {
+		return
+	}
+	set := t.live[target.Alloc.Class]
+	_, found := set.Remove(addr)
+	if !found && target.Alloc.Interior {
+		if o := set.Covering(addr); o != nil {
+			_, found = set.Remove(o.Addr)
+		}
+	}
+	if !found && !target.Part {
+		t.stats.StrayFrees[target.Alloc.Class]++
 	}
 }
 

@@ -30,6 +30,9 @@ type PerCPUChunk struct {
 	Size     uint64       // of the part in each unit, whole pages
 	First    bool         // lies behind the static area
 	Reserved bool         // for modules' static variables
+	// BaseWord is the word with Base: it names whatever lies at the chunk's
+	// start without holding a reference.
+	BaseWord guestmem.Range[guestmem.GVA]
 	// Populated are the parts of [0, Size) with memory behind them.
 	Populated []guestmem.Range[uint64]
 	// Allocated are the parts of [0, Size) in use, one each allocation.
@@ -45,6 +48,7 @@ type perCPULayout struct {
 const (
 	maxUnitSize  = 1 << 24 // bytes
 	maxChunks    = 1 << 10
+	maxAllocs    = 1 << 20 // in all chunks
 	maxSlots     = 256
 	pcpuMinAlloc = 4 // PCPU_MIN_ALLOC_SIZE, include/linux/percpu.h (4.14 to 6.18)
 )
@@ -150,12 +154,14 @@ func (k *Kernel) PerCPUAreas() (*PerCPUAreas, error) {
 func (k *Kernel) chunks(p *PerCPUAreas) error {
 	seen := map[guestmem.GVA]bool{}
 	var first error
+	left := maxAllocs
 	add := func(at guestmem.GVA, isFirst, reserved bool) {
 		if at == 0 || seen[at] || len(seen) >= maxChunks {
 			return
 		}
 		seen[at] = true
-		c, err := k.chunk(at, p.UnitSize)
+		c, err := k.chunk(at, p.UnitSize, left)
+		left -= len(c.Allocated)
 		c.First, c.Reserved = isFirst, reserved
 		if err != nil {
 			if first == nil {
@@ -207,10 +213,10 @@ func (k *Kernel) chunks(p *PerCPUAreas) error {
 	return first
 }
 
-func (k *Kernel) chunk(at guestmem.GVA, unit uint64) (PerCPUChunk, error) {
+func (k *Kernel) chunk(at guestmem.GVA, unit uint64, left int) (PerCPUChunk, error) {
 	lay := &k.lay.percpu
 	r := k.at(at)
-	c := PerCPUChunk{Addr: at, Base: r.ptr(lay.base)}
+	c := PerCPUChunk{Addr: at, Base: r.ptr(lay.base), BaseWord: r.span(lay.base)}
 	pages := r.get(lay.pages)
 	start, end := r.get(lay.startOff), r.get(lay.endOff)
 	allocMap, boundMap := r.ptr(lay.allocMap), r.ptr(lay.boundMap)
@@ -238,7 +244,11 @@ func (k *Kernel) chunk(at guestmem.GVA, unit uint64) (PerCPUChunk, error) {
 	if err != nil {
 		return c, err
 	}
-	c.Allocated = allocations(used, bounds, start/pcpuMinAlloc, (c.Size-end)/pcpuMinAlloc)
+	c.Allocated = allocations(used, bounds, start/pcpuMinAlloc, (c.Size-end)/pcpuMinAlloc, left)
+	if len(c.Allocated) > left {
+		c.Allocated = nil
+		return c, inconsistent("there are more than %d per-CPU allocations", maxAllocs)
+	}
 	return c, nil
 }
 
@@ -287,10 +297,11 @@ func runs(words []uint64, n, unit uint64) []guestmem.Range[uint64] {
 }
 
 // allocations splits the used bits of [from, to) at the set bits of bounds,
-// each of which starts an area, in use or not (struct pcpu_chunk, 4.14).
-func allocations(used, bounds []uint64, from, to uint64) []guestmem.Range[uint64] {
+// each of which starts an area, in use or not (struct pcpu_chunk, 4.14). It
+// stops when there are more than limit.
+func allocations(used, bounds []uint64, from, to uint64, limit int) []guestmem.Range[uint64] {
 	var out []guestmem.Range[uint64]
-	for i := nextBit(used, from, to, true); i < to; {
+	for i := nextBit(used, from, to, true); i < to && len(out) <= limit; {
 		end := min(nextBit(used, i, to, false), nextBit(bounds, i+1, to, true))
 		out = append(out, guestmem.Range[uint64]{Start: i * pcpuMinAlloc, End: end * pcpuMinAlloc})
 		i = nextBit(used, end, to, true)

@@ -35,6 +35,8 @@ type picture struct {
 	descriptors map[guestmem.GVA]bool
 	claims      claims
 	registers   []map[string]uint64
+	// covers has the number of the rule of each object that one covers.
+	covers map[int]int
 }
 
 // object is what the report wants to know of a tracked object.
@@ -153,6 +155,8 @@ func (s *Session) slabObjects(p *picture) {
 	p.doubt("slab caches", err)
 	caches := map[guestmem.GVA]*kernel.Cache{} // by object
 	whole := false                             // the descriptors tell of every object
+	areas, cacheErr := s.kernel.VmapCache()
+	p.doubt("the cache of vmalloc areas", cacheErr)
 	if slabs != nil {
 		each := slabs.Each(func(sl *kernel.Slab) bool {
 			for i := range sl.Objects {
@@ -160,7 +164,12 @@ func (s *Session) slabObjects(p *picture) {
 					continue
 				}
 				p.audit.allocated++
-				if a := sl.Object(i); s.tracker.Has(hooks.Slab, a) {
+				a := sl.Object(i)
+				if sl.Cache.Addr == areas {
+					words := s.kernel.VmapWords(a)
+					p.in.Exclude = append(p.in.Exclude, words[:]...)
+				}
+				if s.tracker.Has(hooks.Slab, a) {
 					p.audit.tracked++
 					caches[a] = sl.Cache
 				}
@@ -221,7 +230,10 @@ func (s *Session) vmallocObjects(p *picture, areas []kernel.VmapArea) {
 		}
 	}
 	for _, a := range areas {
-		p.in.Exclude = append(p.in.Exclude, a.Words[:]...)
+		if a.VM != nil && !p.descriptors[a.VM.Addr] {
+			// Not of an object: the memory of a per-CPU chunk, perhaps.
+			p.in.Exclude = append(p.in.Exclude, a.VM.AddrWord)
+		}
 	}
 }
 
@@ -245,6 +257,7 @@ func (s *Session) perCPUObjects(p *picture) {
 	}
 	for i := range p.percpu.Chunks {
 		c := &p.percpu.Chunks[i]
+		p.in.Exclude = append(p.in.Exclude, c.BaseWord)
 		for cpu := range p.percpu.CPUs {
 			for _, part := range c.Populated {
 				p.claims.add(p.percpu.Range(c, cpu, part), p.pages.PageSize())

@@ -28,11 +28,16 @@ func (s *Session) scan(why string) error {
 		}
 	}
 	p := s.look(regs)
+	s.mark(p)
 	res, err := scanner.Scan(ctx, p.in, nil)
 	if err != nil {
 		return err
 	}
-	r := s.report(p, res)
+	hidden, err := s.cover(ctx, p, res)
+	if err != nil {
+		return err
+	}
+	r := s.report(p, res, hidden)
 	r.Scan.At = why
 	r.Scan.PausedMS = float64(time.Since(began).Microseconds()) / 1000
 	s.reports++
@@ -42,8 +47,9 @@ func (s *Session) scan(why string) error {
 	return s.o.Report(r)
 }
 
-// report makes the report of a scan.
-func (s *Session) report(p *picture, res *scanner.Result) *report.Report {
+// report makes the report of a scan; hidden objects are those that a rule
+// hides, with its number.
+func (s *Session) report(p *picture, res *scanner.Result, hidden map[int]int) *report.Report {
 	r := &report.Report{
 		Guest: report.Guest{
 			BuildID:   hex.EncodeToString(s.img.BuildID()),
@@ -79,6 +85,10 @@ func (s *Session) report(p *picture, res *scanner.Result) *report.Report {
 			}
 		}
 	}
+	s.hid(r, hidden, func(i int) (uint64, bool) {
+		o := &p.objects[i]
+		return o.Size, !p.descriptors[o.Addr] && clock.age(o.Jiffies) >= s.o.MinAge
+	})
 	switch {
 	case len(r.Reasons) > 0:
 		r.Verdict = report.Unknown
@@ -157,13 +167,7 @@ func (s *Session) orphan(p *picture, i int, age time.Duration) report.Orphan {
 		Address: report.Hex(o.Addr), Size: o.Size, Kind: report.Kind(o.class.String()), Cache: o.cache,
 		AgeMS: uint64(age.Milliseconds()), Jiffies: o.Jiffies, Comm: task.Comm, PID: int(task.PID),
 	}
-	for i, pc := range s.tracker.Backtrace(o.Object) {
-		f := s.space.ResolveReturn(pc, o.Seq)
-		if i == 0 {
-			f = s.space.Resolve(pc, o.Seq)
-		}
-		out.Backtrace = append(out.Backtrace, report.Frame{Addr: report.Hex(pc), Symbol: f.Symbol, Offset: f.Offset, Size: f.Size, Module: f.Module})
-	}
+	out.Backtrace = s.backtrace(o.Object)
 	so := &p.in.Objects[i]
 	content := gvaRange{Start: so.Addr, End: so.Addr + guestmem.GVA(so.Size)}
 	if so.Flag&scanner.NotMapped != 0 && len(so.Copies) > 0 {

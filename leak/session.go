@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/leakvisor/leakvisor/annotations"
 	"github.com/leakvisor/leakvisor/arch"
 	"github.com/leakvisor/leakvisor/guestmem"
 	"github.com/leakvisor/leakvisor/hooks"
@@ -43,6 +44,8 @@ type Options struct {
 	Timeout time.Duration
 	// ModuleSymbols is a directory with .ko files that have debug information.
 	ModuleSymbols string
+	// Suppress are the user's rules: see package annotations.
+	Suppress []annotations.Rule
 	// CacheDir is where indexes of module symbols are kept; empty for nowhere.
 	CacheDir string
 	// HV names the backend in reports.
@@ -79,6 +82,7 @@ type Session struct {
 	kmem    *guestmem.AddressSpace // kernel page tables, from Started on
 	kernel  *kernel.Kernel         // reader of the kernel's structures, likewise
 	modules *moduleFiles
+	rules   *rules
 
 	seq     uint64 // of the latest event
 	ending  string // the moment that ends the guest, once it came
@@ -101,8 +105,11 @@ func New(img *symbols.Image, m Machine, o *Options) (*Session, error) {
 	if len(s.o.Track) == 0 {
 		s.o.Track = []hooks.Class{hooks.Slab, hooks.Vmalloc, hooks.PerCPU}
 	}
+	var err error
+	if s.rules, err = newRules(img, s.o.Suppress); err != nil {
+		return nil, err
+	}
 	if s.o.ModuleSymbols != "" {
-		var err error
 		if s.modules, err = findModuleFiles(s.o.ModuleSymbols); err != nil {
 			return nil, err
 		}
@@ -218,8 +225,10 @@ func (s *Session) moment(m *hooks.Moment, ev *hv.Event) error {
 	case hooks.Started:
 		return s.started()
 	case hooks.ModuleLoaded:
+		s.rules.modulesChanged(ev.Seq)
 		s.moduleLoaded(guestmem.GVA(ev.Args[0]), ev.Seq)
 	case hooks.ModuleUnloaded:
+		s.rules.modulesChanged(ev.Seq)
 		s.moduleUnloaded(guestmem.GVA(ev.Args[0]), ev.Seq)
 	case hooks.Ending, hooks.Panicked:
 		if s.ending != "" {

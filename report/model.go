@@ -29,6 +29,10 @@ type Report struct {
 	Liveness Liveness `json:"liveness"`
 	Scan     Scan     `json:"scan"`
 	Orphans  []Orphan `json:"orphans"` // oldest allocation first
+	// Annotated are the marks of the kernel's source that hid orphans,
+	// Suppressed all rules of the user, those too that hid none.
+	Annotated  []Rule `json:"annotated"`
+	Suppressed []Rule `json:"suppressed"`
 }
 
 // Guest says what was judged.
@@ -88,6 +92,18 @@ const (
 	Phys    Kind = "phys" // allocated by physical address; only a kernel reports it
 )
 
+// Rule is a rule that hides orphans, and how many it hid: those that it
+// matches, and those that hang on them. Each is counted for the first rule
+// only that hides it.
+type Rule struct {
+	Rule    string `json:"rule"`
+	File    string `json:"file"`
+	Line    int    `json:"line"`
+	Reason  string `json:"reason,omitempty"`
+	Objects uint64 `json:"objects"`
+	Bytes   uint64 `json:"bytes"`
+}
+
 // Orphan is one suspected leak.
 type Orphan struct {
 	Address Hex    `json:"address"`
@@ -125,6 +141,7 @@ func (r *Report) normalized() *Report {
 	n.Schema = Schema
 	n.Reasons = notNil(r.Reasons)
 	n.Liveness.Hooks = notNil(r.Liveness.Hooks)
+	n.Annotated, n.Suppressed = notNil(r.Annotated), notNil(r.Suppressed)
 	n.Orphans = append([]Orphan{}, r.Orphans...)
 	slices.SortStableFunc(n.Orphans, func(a, b Orphan) int { return cmp.Compare(b.AgeMS, a.AgeMS) })
 	for i := range n.Orphans {

@@ -81,6 +81,15 @@ func writeHeader(out *bufio.Writer, r *Report, skip Skip) {
 	if s.Unknown != 0 {
 		line("unknown: %d objects neither reachable nor orphans", s.Unknown)
 	}
+	hid := func(how string, rules []Rule) {
+		for _, h := range rules {
+			if h.Objects > 0 {
+				line("%s: %d objects of %d bytes by %s (%s line %d)", how, h.Objects, h.Bytes, free(h.Rule), free(h.File), h.Line)
+			}
+		}
+	}
+	hid("annotated", r.Annotated)
+	hid("suppressed", r.Suppressed)
 	for _, reason := range r.Reasons {
 		line("reason: %s", free(reason))
 	}

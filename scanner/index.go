@@ -2,44 +2,47 @@ package scanner
 
 import (
 	"cmp"
+	"math"
 	"math/bits"
 	"slices"
 	"sort"
 )
 
 const (
-	pageShift  = 12 // of the index's pages, whatever the guest's are
-	chunkShift = 21
-	chunkPages = 1 << (chunkShift - pageShift)
-	// A chunk with fewer spans has no table of pages.
-	blockMin = 128
+	chunkShift = 21 // log2 of the bytes in a chunk
+	// A chunk with fewer spans has one bucket.
+	bucketMin = 8
+	// log2 of the bytes in the smallest bucket.
+	minBucket = 3
 	// Spans that cross more chunks are found by binary search.
 	hugeChunks = 4
 )
 
-// index finds the span an address lies in: the address's chunk in a hash
-// table, in the chunk's block the spans of the page, and among those one by
-// interpolation, since the objects of a slab page are equally large.
+// index finds the span an address lies in: the address's chunk of 2 MiB in a
+// hash table, and in that the bucket, of which there are about as many as
+// spans. From the first span of a bucket it is a step or two, whatever the
+// sizes are.
 //
-// For each object it holds 16 bytes for the span, about as much for a chunk
-// entry where an object is alone in its chunk, and up to 16 bytes' share of a
-// block.
+// For each object it holds 16 bytes for the span, 4 to 8 for buckets, and
+// another 36 at most where an object is alone in its chunk.
 type index struct {
-	spans  []span // a sentinel behind the last
-	chunks []chunk
-	shift  uint     // of the hash
-	blocks []uint32 // chunkPages+1 for each block
-	huge   []uint32 // spans that are in not all of their chunks
-	long   map[longKey]uint64
-	multi  map[uint32][]uint32 // all spans of the objects that have several
-	bands  bands
+	spans   []span // a sentinel behind the last
+	chunks  []chunk
+	shift   uint     // of the hash
+	buckets []uint32 // for each bucket the first span that ends in or behind it
+	huge    []uint32 // spans that are in not all of their chunks
+	long    map[longKey]uint64
+	multi   map[uint32][]uint32 // all spans of the objects that have several
+	bands   bands
 }
 
 // chunk is an entry of the hash table.
 type chunk struct {
-	key   uint64 // address >> chunkShift
-	first uint32 // span; noObject for a free entry
-	block int32  // index of the block, or minus the number of spans
+	// key is the address's high part, and below it, in 8 bits, log2 of the
+	// bytes in a bucket; zero in a free entry.
+	key     uint64
+	buckets uint32 // index of the first one; one more follows the last
+	spans   uint32 // only while the table is made
 }
 
 func newIndex(objects []Object, wordSize int) *index {
@@ -50,12 +53,45 @@ func newIndex(objects []Object, wordSize int) *index {
 	return x
 }
 
-// setChunks builds the hash table and the blocks.
+// setChunks builds the hash table and the buckets.
 func (x *index) setChunks() {
-	var list []chunk // block is the number of spans, for now
+	list := x.listChunks()
+	size := 2
+	for size < len(list)*2 {
+		size *= 2
+	}
+	x.shift = uint(64 - bits.TrailingZeros(uint(size)))
+	x.chunks = make([]chunk, size)
+	total := 0
+	for i := range list {
+		c := &list[i]
+		shift := uint(chunkShift)
+		if c.spans >= bucketMin {
+			shift = max(shift-uint(bits.Len32(c.spans)), minBucket)
+		}
+		c.key = c.key<<8 | uint64(shift)
+		first := c.buckets // of the spans
+		c.buckets, c.spans = uint32(total), first
+		total += 1<<(chunkShift-shift) + 1
+	}
+	x.buckets = make([]uint32, total)
+	for _, c := range list {
+		x.fill(c)
+		h := hash(c.key>>8, x.shift)
+		for x.chunks[h].key != 0 {
+			h = (h + 1) & uint64(size-1)
+		}
+		x.chunks[h] = c
+	}
+}
+
+// listChunks lists the chunks in which a span lies, with the first span in
+// the place of buckets, and the number of spans.
+func (x *index) listChunks() []chunk {
+	var list []chunk
 	enter := func(key uint64, i int) {
 		if n := len(list); n > 0 && list[n-1].key == key {
-			list[n-1].block++
+			list[n-1].spans++
 			return
 		}
 		list = append(list, chunk{key, uint32(i), 1})
@@ -72,109 +108,68 @@ func (x *index) setChunks() {
 			enter(a, i)
 		}
 	}
-	size := 2
-	for size < len(list)*2 {
-		size *= 2
-	}
-	x.shift = uint(64 - bits.TrailingZeros(uint(size)))
-	x.chunks = make([]chunk, size)
-	for i := range x.chunks {
-		x.chunks[i].first = noObject
-	}
-	blocks := 0
-	for _, c := range list {
-		if c.block >= blockMin {
-			blocks++
-		}
-	}
-	x.blocks = make([]uint32, 0, blocks*(chunkPages+1))
-	for _, c := range list {
-		if c.block >= blockMin {
-			c.block = x.addBlock(c)
-		} else {
-			c.block = -c.block
-		}
-		h := hash(c.key, x.shift)
-		for x.chunks[h].first != noObject {
-			h = (h + 1) & uint64(size-1)
-		}
-		x.chunks[h] = c
-	}
+	return list
 }
 
-// addBlock appends the block of c: for each page the first span that ends
-// behind the page's start, and the same for the page behind the last.
-func (x *index) addBlock(c chunk) int32 {
-	n := int32(len(x.blocks) / (chunkPages + 1))
-	i, end := c.first, c.first+uint32(c.block)
-	at := c.key << chunkShift
-	for range chunkPages + 1 {
-		for i < end && x.last(x.spans[i]) < at {
+// fill fills the buckets of c, whose first span is in the place of spans.
+func (x *index) fill(c chunk) {
+	shift := c.key & 0xff
+	b := x.buckets[c.buckets:][:1<<(chunkShift-shift)+1]
+	at := c.key >> 8 << chunkShift
+	i := c.spans
+	for k := range b {
+		for i < uint32(len(x.spans)-1) && x.last(x.spans[i]) < at {
 			i++
 		}
-		x.blocks = append(x.blocks, i)
-		at += 1 << pageShift // to zero at the end of the address space:
-		if at == 0 {
-			i = end
+		b[k] = i
+		if at += 1 << shift; at == 0 { // the end of the address space
+			at = math.MaxUint64
 		}
 	}
-	return n
 }
 
 func hash(key uint64, shift uint) uint64 { return key * 0x9e3779b97f4a7c15 >> shift }
 
-// locate says which spans w can be in: [lo, hi], and the likeliest of them.
-// hi may be the sentinel.
-func (x *index) locate(w uint64) (guess, lo, hi uint32, ok bool) {
+// locate returns a span from which it is not far to that of w. Where it says
+// false, w is in none.
+func (x *index) locate(w uint64) (guess uint32, ok bool) {
 	key := w >> chunkShift
-	mask := uint64(len(x.chunks) - 1)
-	for h := hash(key, x.shift); ; h = (h + 1) & mask {
+	for h := hash(key, x.shift); ; h = (h + 1) & uint64(len(x.chunks)-1) {
 		c := &x.chunks[h]
-		if c.first == noObject {
+		if c.key>>8 == key && c.key != 0 {
+			shift := c.key & 0xff
+			at := w & (1<<chunkShift - 1)
+			b := x.buckets[c.buckets+uint32(at>>shift):][:2]
+			// Spans in one bucket, if many, are as good as evenly spaced.
+			return b[0] + uint32((at&(1<<shift-1))*uint64(b[1]-b[0])>>shift), true
+		}
+		if c.key == 0 {
 			return x.locateHuge(w)
 		}
-		if c.key != key {
-			continue
-		}
-		if c.block < 0 {
-			n := uint32(-c.block)
-			g := uint32((w & (1<<chunkShift - 1)) * uint64(n) >> chunkShift)
-			return c.first + g, c.first, c.first + n - 1, true
-		}
-		b := x.blocks[int(c.block)*(chunkPages+1)+int(w>>pageShift&(chunkPages-1)):][:2]
-		lo, hi := b[0], b[1]
-		g := uint32((w & (1<<pageShift - 1)) * uint64(hi-lo) >> pageShift)
-		return lo + g, lo, hi, true
 	}
 }
 
-func (x *index) locateHuge(w uint64) (guess, lo, hi uint32, ok bool) {
-	if len(x.huge) == 0 {
-		return 0, 0, 0, false
-	}
+func (x *index) locateHuge(w uint64) (guess uint32, ok bool) {
 	i := sort.Search(len(x.huge), func(i int) bool { return x.spans[x.huge[i]].start > w })
 	if i == 0 {
-		return 0, 0, 0, false
-	}
-	i--
-	return x.huge[i], x.huge[i], x.huge[i], true
-}
-
-// settle finds the span of w among those that locate named.
-func (x *index) settle(w uint64, i, lo, hi uint32) (uint32, bool) {
-	for i > lo && x.spans[i].start > w {
-		i--
-	}
-	for i < hi && x.spans[i+1].start <= w {
-		i++
-	}
-	s := &x.spans[i]
-	if w < s.start {
 		return 0, false
 	}
-	if size := s.size &^ special; w-s.start < uint64(size) {
+	return x.huge[i-1], true
+}
+
+// settle finds the span of w from a guess.
+func (x *index) settle(w uint64, i uint32) (uint32, bool) {
+	spans := x.spans
+	for i > 0 && spans[i].start > w {
+		i--
+	}
+	for spans[i+1].start <= w { // the sentinel's start is never reached
+		i++
+	}
+	s := &spans[i]
+	if size := uint64(s.size &^ special); w-s.start < size {
 		return i, true
-	} else if size < longSpan {
+	} else if size < longSpan || w < s.start {
 		return 0, false
 	}
 	return i, w <= x.last(*s)
@@ -182,11 +177,11 @@ func (x *index) settle(w uint64, i, lo, hi uint32) (uint32, bool) {
 
 // find returns the span of w.
 func (x *index) find(w uint64) (uint32, bool) {
-	guess, lo, hi, ok := x.locate(w)
-	if !ok {
+	guess, ok := x.locate(w)
+	if !ok || w == math.MaxUint64 {
 		return 0, false
 	}
-	return x.settle(w, guess, lo, hi)
+	return x.settle(w, guess)
 }
 
 // spansOf returns all spans of the object of span i, the lowest first: that

@@ -25,8 +25,8 @@ func (m *marker) findLeaks(ctx context.Context, workers int, r *Result) error {
 	ws := make([]*worker, workers)
 	pairs := make([][]uint64, workers)
 	for i := range ws {
-		ws[i] = newWorker(m)
-		ws[i].visit = func(span, from uint32) {
+		ws[i] = newWorker(ctx, m)
+		ws[i].visit = func(span, from uint32, _, _ uint64) {
 			if to := g.number[m.x.spans[span].obj]; to != noObject {
 				pairs[i] = append(pairs[i], uint64(g.number[from])<<32|uint64(to))
 			}
@@ -40,14 +40,14 @@ func (m *marker) findLeaks(ctx context.Context, workers int, r *Result) error {
 	for from, to := range m.edges {
 		if g.number[from] != noObject {
 			for _, w := range to {
-				ws[0].push(w, from)
+				ws[0].tell(w, from, 0)
 			}
 		}
 	}
 	q := newQueue(workers, len(m.queued))
 	ws[0].todo = q.put(ws[0].todo, ws[0].out, nil)
 	ws[0].out = ws[0].out[:0]
-	if err := q.run(ctx, ws); err != nil {
+	if err := q.run(ws); err != nil {
 		return err
 	}
 	var all []uint64

@@ -122,10 +122,9 @@ func (m *marker) words(p piece) (_ piece, ok bool) {
 }
 
 // rootJobs lists the roots' ranges as jobs, and their words.
-func (m *marker) rootJobs() (jobs []job, words []uint64) {
-	words = append(words, m.loose...)
-	for i := range m.in.Roots {
-		r := &m.in.Roots[i]
+func (m *marker) rootJobs(roots []Root) (jobs []job, words []uint64) {
+	for i := range roots {
+		r := &roots[i]
 		if r.Words != nil {
 			for _, w := range r.Words {
 				if m.f.size == 4 {

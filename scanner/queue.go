@@ -1,7 +1,6 @@
 package scanner
 
 import (
-	"context"
 	"sync"
 
 	"github.com/leakvisor/leakvisor/guestmem"
@@ -105,10 +104,10 @@ func (q *queue) fail(err error) {
 }
 
 // run lets each worker work until nothing is left.
-func (q *queue) run(ctx context.Context, workers []*worker) error {
+func (q *queue) run(workers []*worker) error {
 	var wg sync.WaitGroup
 	for _, w := range workers {
-		wg.Go(func() { w.work(ctx, q) })
+		wg.Go(func() { w.work(q) })
 	}
 	wg.Wait()
 	return q.err

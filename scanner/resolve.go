@@ -8,52 +8,54 @@ const batch = 256
 
 // cand is a word that may point into an object.
 type cand struct {
-	word          uint64
-	from          uint32 // object that holds the word
-	guess, lo, hi uint32 // spans, see locate
+	word  uint64
+	guess uint32 // span, see index.locate
+	from  uint32 // object that holds the word
 }
 
-// push adds a candidate.
+// push adds a candidate, a word in one of the bands.
 func (w *worker) push(word uint64, from uint32) {
-	w.cands = append(w.cands, cand{word: word, from: from})
+	guess, ok := w.m.x.locate(word)
+	if !ok {
+		return
+	}
+	w.cands = append(w.cands, cand{word, guess, from})
 	if len(w.cands) == batch {
 		w.resolve()
 	}
 }
 
-// resolve marks what the candidates point to. It goes over them in steps
-// that each wait for one level of memory only, without branches that depend
-// on what is waited for.
+// resolve marks what the candidates point to. First it touches all that it
+// will need, without a branch that depends on what it waits for, so that the
+// waiting overlaps.
 func (w *worker) resolve() {
 	x, counts := w.m.x, w.m.counts
-	for len(w.cands) > 0 {
-		n := 0
-		for _, c := range w.cands {
-			var ok bool
-			if c.guess, c.lo, c.hi, ok = x.locate(c.word); ok {
-				w.cands[n] = c
-				n++
-			}
+	touched := uint64(0)
+	for i := range w.cands {
+		g := w.cands[i].guess
+		touched += x.spans[g].start + uint64(atomic.LoadUint32(&counts[g]))
+	}
+	w.touched = touched // or the compiler drops the loads
+	for i := range w.cands {
+		c := &w.cands[i]
+		if i, ok := x.settle(c.word, c.guess); ok && x.spans[i].obj != c.from {
+			w.mark(i)
 		}
-		w.cands = w.cands[:n]
-		touched := uint64(0)
-		for i := range w.cands {
-			g := w.cands[i].guess
-			touched += x.spans[g].start + uint64(atomic.LoadUint32(&counts[g]))
+	}
+	w.cands = w.cands[:0]
+	if len(w.late) > 0 {
+		w.resolveLate()
+	}
+}
+
+// resolveLate marks what resolving brought to light by edges.
+func (w *worker) resolveLate() {
+	for len(w.late) > 0 {
+		c := w.late[len(w.late)-1]
+		w.late = w.late[:len(w.late)-1]
+		if i, ok := w.m.x.find(c.word); ok && w.m.x.spans[i].obj != c.from {
+			w.mark(i)
 		}
-		w.touched = touched // or the compiler drops the loads
-		for i := range w.cands {
-			c := &w.cands[i]
-			if i, ok := x.settle(c.word, c.guess, c.lo, c.hi); ok && x.spans[i].obj != c.from {
-				if w.visit != nil {
-					w.visit(i, c.from)
-				} else {
-					w.mark(i)
-				}
-			}
-		}
-		w.cands = append(w.cands[:0], w.late...)
-		w.late = w.late[:0]
 	}
 }
 

@@ -39,9 +39,9 @@ func Scan(ctx context.Context, in *Input, o *Options) (*Result, error) {
 	m := newMarker(in, workers)
 	ws := make([]*worker, workers)
 	for i := range ws {
-		ws[i] = newWorker(m)
+		ws[i] = newWorker(ctx, m)
 	}
-	if err := m.run(ctx, ws); err != nil {
+	if err := m.run(ws); err != nil {
 		return nil, err
 	}
 	r := m.result(ws)
@@ -71,7 +71,7 @@ func (in *Input) check() error {
 }
 
 // run marks everything that can be reached.
-func (m *marker) run(ctx context.Context, workers []*worker) error {
+func (m *marker) run(workers []*worker) error {
 	q := newQueue(len(workers), len(m.queued))
 	w := workers[0]
 	for i, s := range m.x.spans[:len(m.x.spans)-1] {
@@ -80,16 +80,14 @@ func (m *marker) run(ctx context.Context, workers []*worker) error {
 			w.reach(uint32(i))
 		}
 	}
-	jobs, words := m.rootJobs()
-	for _, word := range words {
+	jobs, words := m.rootJobs(m.in.Roots)
+	for _, word := range append(words, m.loose...) {
 		w.push(word, noObject)
 	}
-	w.cands = append(w.cands, w.late...)
-	w.late = w.late[:0]
 	w.resolve()
 	w.todo = q.put(w.todo, w.out, jobs)
 	w.out = w.out[:0]
-	return q.run(ctx, workers)
+	return q.run(workers)
 }
 
 // result turns counts into verdicts.

@@ -25,13 +25,16 @@ const (
 
 // worker is one goroutine's share of a scan.
 type worker struct {
-	m *marker
+	ctx context.Context // of the call that the worker works for
+	m   *marker
 	// run holds the pieces being read, ascending, of whole words.
 	run   []piece
 	cands []cand // candidates to be resolved
 	late  []cand // found while resolving
-	// visit, where not nil, is told of references in place of marking.
-	visit func(span, from uint32)
+	// visit, where not nil, is told of each reference in place of marking: to
+	// span, by word at address at of object from, in ascending order of at
+	// within one object.
+	visit func(span, from uint32, word, at uint64)
 	todo  []uint32 // regions taken from the queue
 	out   []uint32 // regions for the queue
 	jobs  []job    // likewise
@@ -44,21 +47,21 @@ type worker struct {
 	touched uint64
 }
 
-func newWorker(m *marker) *worker {
-	return &worker{m: m, run: make([]piece, 0, maxPieces), cands: make([]cand, 0, batch)}
+func newWorker(ctx context.Context, m *marker) *worker {
+	return &worker{ctx: ctx, m: m, run: make([]piece, 0, maxPieces), cands: make([]cand, 0, batch)}
 }
 
 // work takes work from q until there is none.
-func (w *worker) work(ctx context.Context, q *queue) {
+func (w *worker) work(q *queue) {
 	for {
-		if err := ctx.Err(); err != nil {
+		if err := w.ctx.Err(); err != nil {
 			q.fail(err)
 			return
 		}
 		if len(w.todo) == 0 {
 			j, todo := q.take(w.todo)
 			if w.todo = todo; j != nil {
-				w.scanJob(ctx, j)
+				w.scanJob(j)
 			} else if len(todo) == 0 {
 				return
 			}
@@ -67,7 +70,7 @@ func (w *worker) work(ctx context.Context, q *queue) {
 			r := w.todo[0]
 			copy(w.todo, w.todo[1:])
 			w.todo = w.todo[:n-1]
-			w.region(ctx, r)
+			w.region(r)
 		}
 		w.resolve()
 		w.todo = q.put(w.todo, w.out, w.jobs)
@@ -75,14 +78,14 @@ func (w *worker) work(ctx context.Context, q *queue) {
 	}
 }
 
-func (w *worker) scanJob(ctx context.Context, j *job) {
+func (w *worker) scanJob(j *job) {
 	w.run = append(w.run[:0], j.piece)
 	w.bytes += j.last - j.start + 1
-	w.scanRun(ctx, j.mem, j.exclude)
+	w.scanRun(j.mem, j.exclude)
 }
 
 // region scans the spans of region r that are to be scanned.
-func (w *worker) region(ctx context.Context, r uint32) {
+func (w *worker) region(r uint32) {
 	m := w.m
 	// First of all: what is marked from here on puts the region back.
 	atomic.StoreUint32(&m.queued[r], 0)
@@ -93,17 +96,17 @@ func (w *worker) region(ctx context.Context, r uint32) {
 		}
 		set := atomic.SwapUint64(&m.pending[k], 0)
 		for ; set != 0; set &= set - 1 {
-			w.scanSpan(ctx, uint32(k<<6+bits.TrailingZeros64(set)))
+			w.scanSpan(uint32(k<<6 + bits.TrailingZeros64(set)))
 		}
 	}
-	w.scanRun(ctx, m.in.Memory, true)
+	w.scanRun(m.in.Memory, true)
 }
 
 // scanSpan adds span i to the run.
-func (w *worker) scanSpan(ctx context.Context, i uint32) {
+func (w *worker) scanSpan(i uint32) {
 	s := w.m.x.spans[i]
 	if s.size&special == 0 {
-		w.add(ctx, piece{s.start, s.start + uint64(s.size) - 1, s.obj})
+		w.add(piece{s.start, s.start + uint64(s.size) - 1, s.obj})
 		return
 	}
 	o := &w.m.in.Objects[s.obj]
@@ -112,41 +115,40 @@ func (w *worker) scanSpan(ctx context.Context, i uint32) {
 	}
 	last := w.m.x.last(s)
 	if o.Parts == nil {
-		w.add(ctx, piece{s.start, last, s.obj})
+		w.add(piece{s.start, last, s.obj})
 		return
 	}
 	for _, p := range normal(o.Parts) {
-		w.add(ctx, piece{max(s.start, uint64(p.Start)), min(last, uint64(p.End-1)), s.obj})
+		w.add(piece{max(s.start, uint64(p.Start)), min(last, uint64(p.End-1)), s.obj})
 	}
 }
 
 // add adds the words that lie wholly in p to the run, after scanning the run
 // where they do not fit.
-func (w *worker) add(ctx context.Context, p piece) {
+func (w *worker) add(p piece) {
 	p, ok := w.m.words(p)
 	if !ok {
 		return
 	}
 	if p.last-p.start >= 2*maxRun {
-		w.addLarge(ctx, p)
+		w.addLarge(p)
 		return
 	}
-	if n := len(w.run); n > 0 {
-		if end := w.run[n-1].last; p.start <= end || p.start-end > maxGap || n == maxPieces || p.last-w.run[0].start >= 2*maxRun {
-			w.scanRun(ctx, w.m.in.Memory, true)
-		}
+	// A piece before the run's end is as good as one far behind it.
+	if n := len(w.run); n > 0 && (p.start-w.run[n-1].last-1 > maxGap || n == maxPieces || p.last-w.run[0].start >= 2*maxRun) {
+		w.scanRun(w.m.in.Memory, true)
 	}
 	w.run = append(w.run, p)
 	w.bytes += p.last - p.start + 1
 }
 
-func (w *worker) addLarge(ctx context.Context, p piece) {
-	w.scanRun(ctx, w.m.in.Memory, true)
+func (w *worker) addLarge(p piece) {
+	w.scanRun(w.m.in.Memory, true)
 	if w.visit == nil && p.last-p.start < maxSplit {
 		w.jobs = split(w.jobs, job{piece: p, mem: w.m.in.Memory, exclude: true})
 		return
 	}
-	w.scanJob(ctx, &job{piece: p, mem: w.m.in.Memory, exclude: true})
+	w.scanJob(&job{piece: p, mem: w.m.in.Memory, exclude: true})
 }
 
 // split appends j in parts of maxRun bytes, or whole where it is so large
@@ -163,7 +165,7 @@ func split(jobs []job, j job) []job {
 }
 
 // scanRun reads the run, filters it, and empties it.
-func (w *worker) scanRun(ctx context.Context, mem guestmem.Memory, exclude bool) {
+func (w *worker) scanRun(mem guestmem.Memory, exclude bool) {
 	if len(w.run) == 0 {
 		return
 	}
@@ -175,7 +177,7 @@ func (w *worker) scanRun(ctx context.Context, mem guestmem.Memory, exclude bool)
 	}
 	var one [8]byte
 	for n := 1; ; n++ {
-		if n%64 == 0 && ctx.Err() != nil {
+		if n%64 == 0 && w.ctx.Err() != nil {
 			break // the caller notices
 		}
 		left := last - at + 1
@@ -236,12 +238,23 @@ func (w *worker) blocks(b []byte, at uint64, cur int, exclude bool) int {
 				if w.run[cur].start > a || exclude && w.excluded(a) {
 					continue
 				}
-				w.push(f.word(b[off:n]), w.run[cur].obj)
+				if word := f.word(b[off:n]); w.visit == nil {
+					w.push(word, w.run[cur].obj)
+				} else {
+					w.tell(word, w.run[cur].obj, a)
+				}
 			}
 		}
 		b, at = b[n:], at+uint64(n)
 	}
 	return cur
+}
+
+// tell has visit see a word.
+func (w *worker) tell(word uint64, from uint32, at uint64) {
+	if i, ok := w.m.x.find(word); ok && w.m.x.spans[i].obj != from {
+		w.visit(i, from, word, at)
+	}
 }
 
 // miss records what of the run lies in the unreadable range [at, last].

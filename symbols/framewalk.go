@@ -2,6 +2,7 @@ package symbols
 
 import (
 	"debug/dwarf"
+	"slices"
 	"strings"
 
 	"github.com/leakvisor/leakvisor/guestmem"
@@ -49,14 +50,21 @@ func (w *frameWalker) unwind(_ uint64, start frameState, stack copied, out []gue
 }
 
 // keepsFramePointers says whether the kernel is compiled with frame pointers.
-// GCC records its options with each unit. A unit of C is asked for, that of
-// schedule(), which every kernel has.
+// Functions are asked for that every kernel has in C.
 func (im *Image) keepsFramePointers() bool {
+	return im.compiledWith("-fno-omit-frame-pointer", "schedule", "kfree")
+}
+
+// compiledWith says whether the units of the functions near were compiled
+// with an option, which GCC records with each unit.
+func (im *Image) compiledWith(option string, near ...string) (found bool) {
+	var err error
+	defer guard(im.path, &err)()
 	di, err := im.debug()
 	if err != nil {
 		return false
 	}
-	for _, u := range di.unitsOf([]string{"schedule", "kfree"}) {
+	for _, u := range di.unitsOf(near) {
 		r := di.data.Reader()
 		r.Seek(di.units[u].die)
 		e, err := r.Next()
@@ -64,7 +72,7 @@ func (im *Image) keepsFramePointers() bool {
 			continue
 		}
 		producer, _ := e.Val(dwarf.AttrProducer).(string)
-		if strings.Contains(producer, "-fno-omit-frame-pointer") {
+		if slices.Contains(strings.Fields(producer), option) {
 			return true
 		}
 	}

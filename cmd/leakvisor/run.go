@@ -33,6 +33,7 @@ type runCmd struct {
 	ScanEvery time.Duration `placeholder:"DURATION" help:"Also scan at this interval of real time."`
 	ScanOn    string        `placeholder:"REGEX" help:"Also scan when the guest's console prints a line that matches."`
 	MinAge    time.Duration `placeholder:"DURATION" help:"Leave out orphans younger than this, in guest time (default 0s)."`
+	Suppress  []string      `type:"existingfile" sep:"none" placeholder:"FILE" help:"Leave out what the rules in this file match, and what hangs on it; may be given several times."`
 
 	ModuleSymbols string `type:"existingdir" placeholder:"DIR" help:"Where .ko files with debug information are; without it the guest's own symbol tables serve."`
 
@@ -59,6 +60,10 @@ func (c *runCmd) Run(ctx context.Context, status *int) (err error) {
 		return errors.New("--scan-at never needs --scan-every, --scan-on or --timeout: nothing would be scanned")
 	}
 	track, err := parseTrack(c.Track)
+	if err != nil {
+		return err
+	}
+	suppress, err := readRules(c.Suppress)
 	if err != nil {
 		return err
 	}
@@ -112,9 +117,11 @@ func (c *runCmd) Run(ctx context.Context, status *int) (err error) {
 	defer func() { err = errors.Join(err, m.Close()) }()
 
 	reports := 0
+	var unused unusedRules
 	s, err := leak.New(img, m, &leak.Options{
 		Track:         track,
 		MinAge:        c.MinAge,
+		Suppress:      suppress,
 		ScanAtEnd:     c.ScanAt == "poweroff",
 		ScanEvery:     c.ScanEvery,
 		ScanNow:       watch.matched,
@@ -127,6 +134,7 @@ func (c *runCmd) Run(ctx context.Context, status *int) (err error) {
 		Report: func(r *report.Report) error {
 			progress.finish()
 			reports++
+			unused.take(r)
 			*status = max(*status, verdictStatus(r.Verdict))
 			return c.write(out, r)
 		},
@@ -137,6 +145,7 @@ func (c *runCmd) Run(ctx context.Context, status *int) (err error) {
 	progress.stage("booting " + filepath.Base(c.Kernel))
 	err = s.Run(ctx)
 	progress.finish()
+	unused.warn(os.Stderr)
 	var gone *hv.ExitError
 	switch {
 	case errors.Is(err, hooks.ErrWrongKernel):

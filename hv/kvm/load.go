@@ -90,7 +90,7 @@ func loadKernel(r *ram, kernel io.ReaderAt, size int64, initrd []byte, command s
 	if err != nil {
 		return nil, fmt.Errorf("boot parameters: %w", err)
 	}
-	if err := r.put(zeroPage, b[:pageSize]); err != nil {
+	if err := r.put(zeroPage, b[:min(len(b), pageSize)]); err != nil {
 		return nil, err
 	}
 	if err := r.put(acpiBase, acpiTables(vcpus)); err != nil {

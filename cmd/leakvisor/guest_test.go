@@ -1,0 +1,417 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/leakvisor/leakvisor/report"
+	"github.com/leakvisor/leakvisor/xtest/guests"
+)
+
+// asLeakvisor makes the test binary be the program.
+const asLeakvisor = "LEAKVISOR_TEST_MAIN"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asLeakvisor) == "1" {
+		os.Exit(run(os.Args[1:]))
+	}
+	os.Exit(m.Run())
+}
+
+// guestRun is one run of the program on a real guest.
+type guestRun struct {
+	cmd     *exec.Cmd
+	dir     string
+	stderr  bytes.Buffer
+	env     []string
+	vmlinux string // instead of the guest's
+}
+
+const deadline = 3 * time.Minute
+
+// start starts `leakvisor run` on a guest that does what script says.
+func (r *guestRun) start(t *testing.T, g *guests.Guest, script string, modules []guests.Built, flags ...string) {
+	t.Helper()
+	if _, err := exec.LookPath("qemu-system-x86_64"); err != nil {
+		guests.Missing(t, "qemu-system-x86_64", "scripts/setup.sh installs it")
+	}
+	r.dir = t.TempDir()
+	if r.vmlinux == "" {
+		r.vmlinux = g.VMLinux
+	}
+	args := []string{"run", "--kernel", g.Kernel, "--vmlinux", r.vmlinux, "--initrd", guests.Initramfs(t, script, modules...),
+		"--append", "quiet panic=-1", "--timeout", deadline.String(), "--console", r.path("console"), "--format", "json", "--output", r.path("report")}
+	r.cmd = exec.Command(os.Args[0], append(args, flags...)...)
+	r.cmd.Env = append(append(os.Environ(), asLeakvisor+"=1"), r.env...)
+	r.cmd.Stderr = &r.stderr
+	r.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := r.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = syscall.Kill(-r.cmd.Process.Pid, syscall.SIGKILL) })
+}
+
+func (r *guestRun) path(name string) string { return filepath.Join(r.dir, name) }
+
+// wait waits for the program's end and checks its exit status, and that
+// nothing of it is left.
+func (r *guestRun) wait(t *testing.T, status int) {
+	t.Helper()
+	done := make(chan error, 1)
+	go func() { done <- r.cmd.Wait() }()
+	select {
+	case <-done:
+	case <-time.After(deadline + time.Minute):
+		t.Fatalf("it hangs; standard error:\n%s", r.stderr.String())
+	}
+	if got := r.cmd.ProcessState.ExitCode(); got != status {
+		console, _ := os.ReadFile(r.path("console"))
+		t.Fatalf("exit status %d, want %d; standard error:\n%s\nconsole:\n%s", got, status, r.stderr.String(), console)
+	}
+	r.nothingLeft(t)
+}
+
+// nothingLeft checks that no process of the program's group is alive.
+func (r *guestRun) nothingLeft(t *testing.T) {
+	t.Helper()
+	for range 100 {
+		if errors.Is(syscall.Kill(-r.cmd.Process.Pid, 0), syscall.ESRCH) {
+			return
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	t.Error("processes are left")
+}
+
+// report reads the one report of the run.
+func (r *guestRun) report(t *testing.T) *report.Report {
+	t.Helper()
+	f, err := os.Open(r.path("report"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	rep, err := report.ReadJSON(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return rep
+}
+
+// waitConsole waits for a text on the guest's console.
+func (r *guestRun) waitConsole(t *testing.T, text string) {
+	t.Helper()
+	for end := time.Now().Add(deadline); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+		if b, _ := os.ReadFile(r.path("console")); bytes.Contains(b, []byte(text)) {
+			return
+		}
+	}
+	t.Fatalf("no %q on the console; standard error:\n%s", text, r.stderr.String())
+}
+
+// qemuPID finds the program's QEMU.
+func (r *guestRun) qemuPID(t *testing.T) int {
+	t.Helper()
+	names, err := filepath.Glob("/proc/[0-9]*/stat")
+	if err != nil || len(names) == 0 {
+		t.Fatalf("no processes: %v", err)
+	}
+	for _, name := range names {
+		b, err := os.ReadFile(name)
+		if err != nil {
+			continue // it ended
+		}
+		var pid, ppid int
+		var state string
+		at := bytes.LastIndexByte(b, ')')
+		if at < 0 || !bytes.Contains(b[:at], []byte("qemu-system")) {
+			continue
+		}
+		_, _ = fmt.Sscanf(string(b), "%d", &pid)
+		_, _ = fmt.Sscanf(string(b[at+1:]), "%s %d", &state, &ppid)
+		if ppid == r.cmd.Process.Pid {
+			return pid
+		}
+	}
+	t.Fatal("no QEMU runs")
+	return 0
+}
+
+// live checks the proof of liveness.
+func live(t *testing.T, r *report.Report) {
+	t.Helper()
+	l := &r.Liveness
+	if l.Entries == 0 || l.Entries != l.Exits+l.InFlight || l.Lost != 0 || len(r.Reasons) != 0 {
+		t.Errorf("not proven live: %d entries, %d exits, %d in flight, %d lost, reasons %q", l.Entries, l.Exits, l.InFlight, l.Lost, r.Reasons)
+	}
+	// kmem_cache_node, the slab of the slab allocator's own descriptors, has
+	// one object that is made before anything can be allocated.
+	if l.SlabTracked+1 < l.SlabObjects || l.StrayFrees != 0 {
+		t.Errorf("%d of %d slab objects are tracked, %d stray frees", l.SlabTracked, l.SlabObjects, l.StrayFrees)
+	}
+}
+
+const plantScript = "insmod /modules/rmmodleak.ko\nrmmod rmmodleak\ninsmod /modules/holder.ko\ninsmod /modules/groundtruth.ko label=some-label spin=1"
+
+// TestGroundTruth is the claim: every planted leak is reported, with who made
+// it, and nothing else, in one scan.
+func TestGroundTruth(t *testing.T) {
+	guests.Each(t, func(t *testing.T, g *guests.Guest) {
+		modules := []guests.Built{guests.Module(t, g, "holder"), guests.Module(t, g, "groundtruth"), guests.Module(t, g, "rmmodleak")}
+		for cpus := 1; cpus <= 2; cpus++ {
+			t.Run(fmt.Sprintf("cpus=%d", cpus), func(t *testing.T) {
+				var r guestRun
+				r.start(t, g, plantScript, modules, "--smp", fmt.Sprint(cpus))
+				r.wait(t, exitLeaks)
+				rep := r.report(t)
+				live(t, rep)
+				console, err := os.Open(r.path("console"))
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer console.Close()
+				plants, err := guests.ReadPlants(console)
+				if err != nil {
+					t.Fatal(err)
+				}
+				judge(t, rep, plants)
+			})
+		}
+	})
+}
+
+// judge compares a report with what was planted.
+func judge(t *testing.T, rep *report.Report, plants []guests.Plant) {
+	t.Helper()
+	leaks := 0
+	blamed := make([]bool, len(rep.Orphans))
+	for _, p := range plants {
+		found := false
+		for i := range rep.Orphans {
+			o := &rep.Orphans[i]
+			if !p.Overlaps(uint64(o.Address), o.Size) {
+				continue
+			}
+			if !p.Leak {
+				t.Errorf("%s %s lives, but is reported:\n%s", p.Module, p.Name, record(o))
+				continue
+			}
+			found = true
+			if uint64(o.Address) != p.Addr || p.Size != 0 && p.Size != o.Size || o.Comm != p.Comm || o.PID != p.PID || !mentions(o, p) {
+				t.Errorf("%s %s (%d bytes at %#x by %s[%d]) is reported as:\n%s", p.Module, p.Name, p.Size, p.Addr, p.Comm, p.PID, record(o))
+			}
+			blamed[i] = true
+		}
+		if p.Leak {
+			leaks++
+			if !found {
+				t.Errorf("%s leaked %s at %#x: not reported", p.Module, p.Name, p.Addr)
+			}
+		}
+	}
+	if leaks == 0 {
+		t.Error("nothing was planted")
+	}
+	for i := range rep.Orphans {
+		if o := &rep.Orphans[i]; !blamed[i] && !plantedBy(o) {
+			t.Errorf("reported, but nobody's plant:\n%s", record(o))
+		}
+	}
+	t.Logf("%d leaks planted, %d orphans reported, %d events, scan of %.0f ms", leaks, len(rep.Orphans), rep.Liveness.Entries, rep.Scan.PausedMS)
+}
+
+// mentions says whether the plant's function is in the backtrace.
+func mentions(o *report.Orphan, p guests.Plant) bool {
+	for _, f := range o.Backtrace {
+		name, _, _ := strings.Cut(f.Symbol, ".")
+		if f.Module == p.Module && name == p.Func() {
+			return true
+		}
+	}
+	return false
+}
+
+// plantedBy says whether an object was allocated on behalf of a planted leak:
+// what hangs on it leaks with it.
+func plantedBy(o *report.Orphan) bool {
+	for _, f := range o.Backtrace {
+		if f.Module != "" && strings.HasPrefix(f.Symbol, "plant_leak_") {
+			return true
+		}
+	}
+	return false
+}
+
+func record(o *report.Orphan) string {
+	var b strings.Builder
+	_ = report.WriteText(&b, &report.Report{Orphans: []report.Orphan{*o}}, &report.TextOptions{RecordsOnly: true})
+	return b.String()
+}
+
+// TestCleanBoot: a stock kernel that boots to userland and powers off leaks
+// nothing, at any age.
+func TestCleanBoot(t *testing.T) {
+	guests.Each(t, func(t *testing.T, g *guests.Guest) {
+		for cpus := 1; cpus <= 2; cpus++ {
+			t.Run(fmt.Sprintf("cpus=%d", cpus), func(t *testing.T) {
+				var r guestRun
+				r.start(t, g, "uname -a", nil, "--smp", fmt.Sprint(cpus))
+				r.wait(t, exitClean)
+				rep := r.report(t)
+				live(t, rep)
+				if rep.Guest.Release != g.Release || rep.Verdict != report.Clean || len(rep.Orphans) != 0 {
+					t.Errorf("%s, verdict %s, %d orphans", rep.Guest.Release, rep.Verdict, len(rep.Orphans))
+				}
+			})
+		}
+	})
+}
+
+// TestStoppedReader: while nobody reads, the guest waits; nothing is lost.
+func TestStoppedReader(t *testing.T) {
+	g := guests.Find(t, guests.Default)
+	var r guestRun
+	r.start(t, g, "i=0; while [ $i -lt 100 ]; do cat /proc/self/maps > /dev/null; i=$((i+1)); done", nil)
+	r.waitConsole(t, guests.MarkUp)
+	pid := r.cmd.Process.Pid
+	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(10 * time.Second)
+	if err := syscall.Kill(pid, syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	r.wait(t, exitClean)
+	live(t, r.report(t))
+}
+
+// TestKilled: QEMU killed is a failed guest; Leakvisor killed takes QEMU with
+// it.
+func TestKilled(t *testing.T) {
+	g := guests.Find(t, guests.Default)
+	t.Run("qemu", func(t *testing.T) {
+		var r guestRun
+		r.start(t, g, "sleep 100", nil)
+		r.waitConsole(t, guests.MarkUp)
+		if err := syscall.Kill(r.qemuPID(t), syscall.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+		r.wait(t, exitGuest)
+	})
+	for _, sig := range []syscall.Signal{syscall.SIGKILL, syscall.SIGTERM} {
+		t.Run(sig.String(), func(t *testing.T) {
+			var r guestRun
+			r.start(t, g, "sleep 100", nil)
+			r.waitConsole(t, guests.MarkUp)
+			r.qemuPID(t)
+			if err := syscall.Kill(r.cmd.Process.Pid, sig); err != nil {
+				t.Fatal(err)
+			}
+			_ = r.cmd.Wait()
+			r.nothingLeft(t)
+		})
+	}
+}
+
+// TestFailedGuests: each way to fail has its exit status, and a scan before
+// the end where there can be one.
+func TestFailedGuests(t *testing.T) {
+	g := guests.Find(t, guests.Default)
+	crash := []guests.Built{guests.Module(t, g, "crash")}
+	for _, c := range []struct {
+		name, script string
+		flags        []string
+		status       int
+		at           string // of the scan; empty for none
+	}{
+		{"panic", "insmod /modules/crash.ko how=panic", nil, exitGuest, "panic"},
+		{"restart", "insmod /modules/crash.ko how=restart", nil, exitClean, "reboot"},
+		{"hang", "insmod /modules/crash.ko how=hang", []string{"--timeout", "20s"}, exitGuest, "timeout"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var r guestRun
+			r.start(t, g, c.script, crash, c.flags...)
+			r.wait(t, c.status)
+			if rep := r.report(t); rep.Scan.At != c.at {
+				t.Errorf("scan at %q, want %q", rep.Scan.At, c.at)
+			} else {
+				live(t, rep)
+			}
+		})
+	}
+}
+
+// copyVMLinux copies a guest's vmlinux, at most limit bytes of it.
+func copyVMLinux(t *testing.T, g *guests.Guest, limit int64) string {
+	t.Helper()
+	in, err := os.Open(g.VMLinux)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer in.Close()
+	out, err := os.Create(filepath.Join(t.TempDir(), "vmlinux"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.Copy(out, io.LimitReader(in, limit)); err != nil {
+		t.Fatal(err)
+	}
+	if err := out.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return out.Name()
+}
+
+// TestWrongSymbols: symbols of another build are refused, as are damaged ones.
+func TestWrongSymbols(t *testing.T) {
+	g := guests.Find(t, guests.Default)
+	t.Run("another build", func(t *testing.T) {
+		r := guestRun{vmlinux: otherBuild(t, g)}
+		r.start(t, g, "true", nil)
+		r.wait(t, exitUsage)
+		if text := r.stderr.String(); !strings.Contains(text, "build ID") {
+			t.Errorf("standard error:\n%s", text)
+		}
+	})
+	t.Run("truncated", func(t *testing.T) {
+		r := guestRun{vmlinux: copyVMLinux(t, g, 50<<20)}
+		r.start(t, g, "true", nil)
+		r.wait(t, exitUsage)
+		if text := r.stderr.String(); !strings.Contains(text, "truncated") {
+			t.Errorf("standard error:\n%s", text)
+		}
+	})
+}
+
+// otherBuild returns a copy of the guest's vmlinux with another build ID.
+func otherBuild(t *testing.T, g *guests.Guest) string {
+	t.Helper()
+	name := copyVMLinux(t, g, 1<<40)
+	f, err := os.OpenFile(name, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	at, err := buildIDOffset(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b [1]byte
+	if _, err := f.ReadAt(b[:], at); err != nil {
+		t.Fatal(err)
+	}
+	b[0] ^= 0xff
+	if _, err := f.WriteAt(b[:], at); err != nil {
+		t.Fatal(err)
+	}
+	return name
+}

@@ -1,0 +1,272 @@
+package leak
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
+	"sort"
+	"strings"
+
+	"github.com/leakvisor/leakvisor/annotations"
+	"github.com/leakvisor/leakvisor/guestmem"
+	"github.com/leakvisor/leakvisor/hooks"
+	"github.com/leakvisor/leakvisor/report"
+	"github.com/leakvisor/leakvisor/scanner"
+	"github.com/leakvisor/leakvisor/symbols"
+)
+
+// rules are Linux's annotations and, behind them, the user's suppressions.
+type rules struct {
+	*annotations.Matcher
+	builtin int // how many are Linux's
+	// traces has the rules that a backtrace allows. What an address in it
+	// means depends on the modules that were loaded then.
+	traces  map[traceKey][]int
+	img     *symbols.Image
+	inlined map[[2]string][]symbols.Range // copies of a function, and where
+	modules []uint64                      // events at which a module came or went, ascending
+}
+
+type traceKey struct {
+	stack   uint32
+	modules int // how many came or went before
+}
+
+func newRules(img *symbols.Image, suppress []annotations.Rule) (*rules, error) {
+	linux, err := annotations.Linux()
+	if err != nil {
+		return nil, err
+	}
+	all := append(slices.Clip(linux), suppress...)
+	r := &rules{
+		Matcher: annotations.NewMatcher(all, hooks.Names()),
+		builtin: len(linux),
+		traces:  map[traceKey][]int{},
+		img:     img,
+		inlined: map[[2]string][]symbols.Range{},
+	}
+	// Reading debug information takes long: better now than with the guest
+	// paused.
+	for i := range all {
+		for _, without := range all[i].Without {
+			for _, into := range slices.Concat(all[i].Caller, all[i].Through) {
+				if _, err := r.copies(string(without), string(into)); err != nil {
+					return nil, err
+				}
+			}
+		}
+	}
+	return r, nil
+}
+
+// copies returns where a function was inlined in the source file of another.
+func (r *rules) copies(function, into string) ([]symbols.Range, error) {
+	key := [2]string{function, into}
+	ranges, ok := r.inlined[key]
+	if !ok {
+		var err error
+		if ranges, err = r.img.Inlined(function, into); err != nil && !errors.Is(err, symbols.ErrNotFound) {
+			return nil, err
+		}
+		r.inlined[key] = ranges
+	}
+	return ranges, nil
+}
+
+// modulesChanged notes the event at which a module came or went.
+func (r *rules) modulesChanged(seq uint64) { r.modules = append(r.modules, seq) }
+
+// trace returns the rules that an object's backtrace allows.
+func (s *Session) trace(o hooks.Object) []int {
+	r := s.rules
+	key := traceKey{s.tracker.Stack(o), sort.Search(len(r.modules), func(i int) bool { return r.modules[i] > o.Seq })}
+	found, ok := r.traces[key]
+	if !ok {
+		var frames []annotations.Frame
+		for _, f := range s.backtrace(o) {
+			frames = append(frames, annotations.Frame{Function: f.Symbol, Module: f.Module})
+		}
+		found = r.Trace(frames, func(i int, function string) bool {
+			return s.inlined(s.tracker.Backtrace(o)[i], i, function, frames[i].Function)
+		})
+		r.traces[key] = found
+	}
+	return found
+}
+
+// inlined says whether the address in frame i of a backtrace is in a copy of
+// a function that was inlined into another.
+func (s *Session) inlined(pc guestmem.GVA, i int, function, into string) bool {
+	link, ok := s.space.Link(pc)
+	if !ok {
+		return false
+	}
+	if i > 0 { // a return address
+		link--
+	}
+	into, _, _ = strings.Cut(into, ".") // a clone has the source of its function
+	ranges, err := s.rules.copies(function, into)
+	if err != nil {
+		s.log.Warn("looking for inlined functions", "error", err)
+	}
+	return slices.ContainsFunc(ranges, func(r symbols.Range) bool { return r.Contains(link) })
+}
+
+// mark finds the rule of each object, the first that matches, and keeps from
+// being scanned what a rule says holds no references. That a rule covers an
+// object is no part of the scan, so that what it hides can be told: see
+// cover.
+func (s *Session) mark(p *picture) {
+	p.covers = map[int]int{}
+	for i := range p.objects {
+		o := &p.objects[i]
+		what := annotations.Object{Kind: o.class.String(), Cache: o.cache, Size: o.Size}
+		for _, rule := range s.trace(o.Object) {
+			if !s.rules.Holds(rule, &what) {
+				continue
+			}
+			action := s.rules.Rules()[rule].Action
+			if action == annotations.NoScan {
+				p.in.Objects[i].Flag |= scanner.NoScan
+			} else if _, ok := p.covers[i]; !ok {
+				p.covers[i] = rule
+			}
+		}
+	}
+}
+
+// cover takes from a scan's result what the rules hide: unreferenced objects
+// that a rule matches, and what hangs on them unless the rule is ignore. It
+// returns the rule for each, the first one that hides it. The result is what
+// a scan with these objects as roots finds, but only what is unreferenced is
+// scanned again.
+func (s *Session) cover(ctx context.Context, p *picture, res *scanner.Result) (map[int]int, error) {
+	return cover(ctx, p.in, res, p.covers, func(rule int) bool {
+		return s.rules.Rules()[rule].Action == annotations.Ignore
+	})
+}
+
+func cover(ctx context.Context, in *scanner.Input, res *scanner.Result, covers map[int]int, ignore func(rule int) bool) (map[int]int, error) {
+	byRule := map[int][]int{}
+	var white []int
+	for i, state := range res.States {
+		if state != scanner.Orphan && state != scanner.Unknown {
+			continue
+		}
+		white = append(white, i)
+		if rule, ok := covers[i]; ok {
+			byRule[rule] = append(byRule[rule], i)
+		}
+	}
+	hidden := map[int]int{}
+	for _, rule := range slices.Sorted(maps.Keys(byRule)) {
+		for _, i := range byRule[rule] {
+			if _, ok := hidden[i]; !ok {
+				hidden[i] = rule
+			}
+		}
+		if !ignore(rule) {
+			if err := hanging(ctx, in, white, hidden, rule); err != nil {
+				return nil, err
+			}
+		}
+		white = slices.DeleteFunc(white, func(i int) bool { _, ok := hidden[i]; return ok })
+	}
+	for i := range hidden {
+		res.States[i] = scanner.Ignored
+	}
+	prune(in, res, hidden)
+	return hidden, nil
+}
+
+// hanging adds to hidden what hangs on the objects that it has for a rule.
+// Only the white objects are looked at: others are reachable, or hidden with
+// all that hangs on them.
+func hanging(ctx context.Context, in *scanner.Input, white []int, hidden map[int]int, rule int) error {
+	part := *in
+	part.Roots, part.Objects = nil, make([]scanner.Object, len(white))
+	for k, i := range white {
+		part.Objects[k] = in.Objects[i]
+		if of, ok := hidden[i]; ok && of == rule {
+			part.Objects[k].Flag |= scanner.Gray
+		}
+	}
+	res, err := scanner.Scan(ctx, &part, nil)
+	if err != nil {
+		return err
+	}
+	for k, i := range white {
+		if _, ok := hidden[i]; !ok && res.States[k] == scanner.Reachable {
+			hidden[i] = rule
+		}
+	}
+	return nil
+}
+
+// prune takes hidden objects out of the leaks. What hangs on a hidden object
+// is hidden too, so no leak loses what leads to one of its children.
+func prune(in *scanner.Input, res *scanner.Result, hidden map[int]int) {
+	if len(hidden) == 0 {
+		return
+	}
+	gone := func(i int) bool { _, ok := hidden[i]; return ok }
+	res.Leaks = slices.DeleteFunc(res.Leaks, func(l scanner.Leak) bool { return gone(l.Object) })
+	for k := range res.Leaks {
+		l := &res.Leaks[k]
+		l.Children = slices.DeleteFunc(l.Children, func(c scanner.Child) bool { return gone(int(c.Object)) })
+		l.Bytes = in.Objects[l.Object].Size
+		for _, c := range l.Children {
+			sum := l.Bytes + in.Objects[c.Object].Size
+			if sum < l.Bytes {
+				sum = ^uint64(0)
+			}
+			l.Bytes = sum
+		}
+	}
+	slices.SortStableFunc(res.Leaks, func(a, b scanner.Leak) int {
+		switch {
+		case a.Bytes > b.Bytes:
+			return -1
+		case a.Bytes < b.Bytes:
+			return 1
+		}
+		return 0
+	})
+}
+
+// hid fills in what the rules hid of what would have been reported: of
+// Linux's those that hid something, and all of the user's.
+func (s *Session) hid(r *report.Report, objects map[int]int, reported func(object int) (size uint64, ok bool)) {
+	rules := s.rules.Rules()
+	counts := make([]report.Rule, len(rules))
+	for i, rule := range objects {
+		if size, ok := reported(i); ok {
+			counts[rule].Objects++
+			counts[rule].Bytes += size
+		}
+	}
+	for i := range counts {
+		c, rule := &counts[i], &rules[i]
+		c.Rule, c.File, c.Line, c.Reason = rule.String(), rule.File, rule.Line, rule.Reason
+		switch {
+		case i >= s.rules.builtin:
+			r.Suppressed = append(r.Suppressed, *c)
+		case c.Objects > 0:
+			r.Annotated = append(r.Annotated, *c)
+		}
+	}
+}
+
+// backtrace names the functions of an object's allocation.
+func (s *Session) backtrace(o hooks.Object) []report.Frame {
+	var out []report.Frame
+	for i, pc := range s.tracker.Backtrace(o) {
+		f := s.space.ResolveReturn(pc, o.Seq)
+		if i == 0 {
+			f = s.space.Resolve(pc, o.Seq)
+		}
+		out = append(out, report.Frame{Addr: report.Hex(pc), Symbol: f.Symbol, Offset: f.Offset, Size: f.Size, Module: f.Module})
+	}
+	return out
+}
