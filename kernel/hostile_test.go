@@ -49,7 +49,7 @@ func (l *liar) word(at uint64) uint64 {
 }
 
 func (l *liar) View(gva guestmem.GVA, n int) ([]byte, error) {
-	if mix(uint64(gva)>>12^l.seed)%16 == 0 {
+	if mix(uint64(gva)>>12^l.seed)%16 == 0 || uint64(gva) > ^uint64(8191) {
 		return nil, &guestmem.AddressError{Addr: uint64(gva), Reason: "a lie"}
 	}
 	n = min(max(n, 1), 4096-int(gva&4095))

@@ -9,35 +9,39 @@ const batch = 256
 // cand is a word that may point into an object.
 type cand struct {
 	word  uint64
-	guess uint32 // span, see index.locate
 	from  uint32 // object that holds the word
+	guess uint32 // span, see index.locate
 }
 
 // push adds a candidate, a word in one of the bands.
 func (w *worker) push(word uint64, from uint32) {
-	guess, ok := w.m.x.locate(word)
-	if !ok {
-		return
-	}
-	w.cands = append(w.cands, cand{word, guess, from})
+	w.cands = append(w.cands, cand{word: word, from: from})
 	if len(w.cands) == batch {
 		w.resolve()
 	}
 }
 
-// resolve marks what the candidates point to. First it touches all that it
-// will need, without a branch that depends on what it waits for, so that the
-// waiting overlaps.
+// resolve marks what the candidates point to. Each of its loops waits for
+// one level of memory, and is so short that the processor is in many rounds
+// of it at once: what it waits for overlaps.
 func (w *worker) resolve() {
 	x, counts := w.m.x, w.m.counts
+	n := 0
+	for _, c := range w.cands {
+		if guess, ok := x.locate(c.word); ok {
+			w.cands[n] = cand{c.word, c.from, guess}
+			n++
+		}
+	}
+	cands := w.cands[:n]
 	touched := uint64(0)
-	for i := range w.cands {
-		g := w.cands[i].guess
+	for i := range cands {
+		g := cands[i].guess
 		touched += x.spans[g].start + uint64(atomic.LoadUint32(&counts[g]))
 	}
 	w.touched = touched // or the compiler drops the loads
-	for i := range w.cands {
-		c := &w.cands[i]
+	for i := range cands {
+		c := &cands[i]
 		if i, ok := x.settle(c.word, c.guess); ok && x.spans[i].obj != c.from {
 			w.mark(i)
 		}

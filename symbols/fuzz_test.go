@@ -170,17 +170,18 @@ func FuzzUnwind(f *testing.F) {
 	s.regs(code(0x610), 0x10, testSP+0x100, 5, testSP+0x400)
 	f.Add(ip, entries, s.b, uint64(0), uint64(testSP))
 	f.Add(ip[:8], entries[:12], s.b[:20], uint64(4), uint64(0))
+	u := testUnwinder(f)
+	orc, ok := u.method.(*orcUnwinder)
+	if !ok {
+		f.Fatal("no ORC")
+	}
 	f.Fuzz(func(t *testing.T, ip, entries, stack []byte, at, fp uint64) {
-		u := testUnwinder(t)
-		orc, ok := u.method.(*orcUnwinder)
-		if !ok {
-			t.Fatal("no ORC")
-		}
 		table, err := newORCTable(orc.table.layout, ip, entries, testText+0x10000)
 		if err != nil {
 			return
 		}
 		orc.table = table
+		clear(orc.rows)
 		for _, m := range []method{orc, newFrameWalker(orc.space)} {
 			u.method = m
 			var out [16]guestmem.GVA

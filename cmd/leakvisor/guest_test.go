@@ -160,7 +160,14 @@ func live(t *testing.T, r *report.Report) {
 	}
 }
 
-const plantScript = "insmod /modules/rmmodleak.ko\nrmmod rmmodleak\ninsmod /modules/holder.ko\ninsmod /modules/groundtruth.ko label=some-label spin=1"
+// plantScript loads all that leaks. The kernel frees a module's init data,
+// which holds the last pointer to one of the leaks, some time after its load.
+const plantScript = `insmod /modules/rmmodleak.ko
+rmmod rmmodleak
+insmod /modules/holder.ko
+insmod /modules/groundtruth.ko label=some-label spin=1
+sleep 1
+`
 
 // TestGroundTruth is the claim: every planted leak is reported, with who made
 // it, and nothing else, in one scan.

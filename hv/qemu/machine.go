@@ -166,7 +166,7 @@ func (m *Machine) launch(binary, plugin string) error {
 	if fds.ram, err = dup(m.ram.file); err != nil {
 		return err
 	}
-	if m.shared, err = newShared(m.cfg.Arch, fds.bell); err != nil {
+	if m.shared, err = newShared(m.cfg.Arch, fds.bell, fds.ram, m.cfg.MemoryBytes); err != nil {
 		return err
 	}
 	if fds.shared, err = dup(m.shared.file); err != nil {
@@ -209,6 +209,7 @@ func (m *Machine) greet(ctx context.Context) error {
 	if m.mem, err = m.ram.physical(ranges); err != nil {
 		return err
 	}
+	m.shared.setPieces(ranges)
 	return checkLive(ctx, m.gdb, m.mem)
 }
 

@@ -34,6 +34,7 @@ func compilePlan(a *arch.Arch, p *hv.Plan) (*armed, error) {
 	if err := out.addContext(a, p.Context); err != nil {
 		return nil, err
 	}
+	out.addPaging(a)
 	size := p.StackSize
 	if size == 0 {
 		size = a.Linux.StackSize
@@ -47,23 +48,32 @@ func compilePlan(a *arch.Arch, p *hv.Plan) (*armed, error) {
 
 // read returns the number of the read of register name at an entry.
 func (p *armed) read(a *arch.Arch, name string) (uint8, error) {
-	i := slices.IndexFunc(a.Regs, func(r arch.Reg) bool { return r.Name == name })
-	if i < 0 {
-		return 0, fmt.Errorf("qemu: %s has no register %q", a.Name, name)
+	reg, err := register(a, name)
+	if err != nil {
+		return 0, err
 	}
 	h := &p.header
-	if at := slices.Index(h.reads[:h.nreads], uint8(i)); at >= 0 {
+	if at := slices.Index(h.reads[:h.nreads], reg); at >= 0 {
 		return uint8(at), nil
 	}
 	if h.nreads == maxReads {
 		return 0, fmt.Errorf("qemu: more than %d registers at an event", maxReads)
 	}
-	h.reads[h.nreads] = uint8(i)
+	h.reads[h.nreads] = reg
 	h.nreads++
 	return uint8(h.nreads - 1), nil
 }
 
-func (p *armed) addRegisters(a *arch.Arch) error {
+// register returns the number of register name.
+func register(a *arch.Arch, name string) (uint8, error) {
+	i := slices.IndexFunc(a.Regs, func(r arch.Reg) bool { return r.Name == name })
+	if i < 0 {
+		return 0, fmt.Errorf("qemu: %s has no register %q", a.Name, name)
+	}
+	return uint8(i), nil
+}
+
+func (p *armed) addRegisters(a *arch.Arch) (err error) {
 	h := &p.header
 	for i := range h.args {
 		h.args[i] = noRead
@@ -72,34 +82,55 @@ func (p *armed) addRegisters(a *arch.Arch) error {
 	if len(a.Call.Args) > len(h.args) {
 		return fmt.Errorf("qemu: %s passes more than %d arguments in registers", a.Name, len(h.args))
 	}
-	type want struct {
-		name string
-		to   *uint8
-	}
-	wants := []want{{a.Call.SP, &h.sp}}
 	for i, name := range a.Call.Args {
-		wants = append(wants, want{name, &h.args[i]})
-	}
-	if a.Call.FP != "" {
-		wants = append(wants, want{a.Call.FP, &h.fp})
-	}
-	if a.Call.Link != "" {
-		wants = append(wants, want{a.Call.Link, &h.link})
-	}
-	for _, w := range wants {
-		at, err := p.read(a, w.name)
-		if err != nil {
+		if h.args[i], err = register(a, name); err != nil {
 			return err
 		}
-		*w.to = at
 	}
-	h.exitSP = h.reads[h.sp]
-	result := slices.IndexFunc(a.Regs, func(r arch.Reg) bool { return r.Name == a.Call.Result })
-	if result < 0 {
-		return fmt.Errorf("qemu: %s has no register %q", a.Name, a.Call.Result)
+	for _, want := range []struct {
+		name string
+		to   *uint8
+	}{{a.Call.SP, &h.sp}, {a.Call.FP, &h.fp}, {a.Call.Link, &h.link}} {
+		if want.name == "" {
+			continue
+		}
+		if *want.to, err = p.read(a, want.name); err != nil {
+			return err
+		}
 	}
-	h.exitResult = uint8(result)
-	return nil
+	if h.exitSP, err = register(a, a.Call.SP); err != nil {
+		return err
+	}
+	h.exitResult, err = register(a, a.Call.Result)
+	return err
+}
+
+// addPaging describes the page tables, if they can be walked from a register.
+func (p *armed) addPaging(a *arch.Arch) {
+	t := a.Paging
+	if t == nil || t.RootRegister == "" || len(t.Levels) >= maxLevels {
+		return
+	}
+	root, err := register(a, t.RootRegister)
+	if err != nil {
+		return
+	}
+	row := pagingRow{entrySize: uint8(t.EntrySize), canonical: b2u(t.Canonical), root: root, extra: noRead, present: t.Present, frame: t.Frame}
+	add := func(l arch.Level) {
+		row.level[row.levels] = levelRow{leaf: l.Leaf, shift: uint32(l.Shift), bits: uint32(l.Bits)}
+		row.levels++
+	}
+	if t.Extra != nil {
+		if row.extra, err = register(a, t.ExtraRegister); err != nil {
+			return
+		}
+		row.extraMask = t.ExtraMask
+		add(*t.Extra)
+	}
+	for _, l := range t.Levels {
+		add(l)
+	}
+	p.header.paging = row
 }
 
 func (p *armed) addHooks(a *arch.Arch, hooks []hv.Hook) error {
@@ -123,8 +154,16 @@ func (p *armed) addHooks(a *arch.Arch, hooks []hv.Hook) error {
 			return fmt.Errorf("qemu: hook %s wants %d bytes of stack, at most %d are supported", h.Name, h.StackBytes, maxStack)
 		}
 		row.stackBytes = uint32(h.StackBytes)
+		args := len(a.Call.Args)
+		if h.Args < 0 || h.Args > args {
+			return fmt.Errorf("qemu: hook %s wants %d arguments, %d are passed in registers", h.Name, h.Args, args)
+		}
+		row.nargs = uint8(h.Args)
+		if h.Args == 0 {
+			row.nargs = uint8(args)
+		}
 		if h.Array.When != hv.ArrayNever {
-			n := len(a.Call.Args)
+			n := int(row.nargs)
 			if h.Array.When > hv.ArrayAtExit || h.Array.Pointer < 0 || h.Array.Pointer >= n || h.Array.Count < 0 || h.Array.Count >= n {
 				return fmt.Errorf("qemu: hook %s wants an array of impossible arguments", h.Name)
 			}

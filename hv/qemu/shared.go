@@ -25,6 +25,8 @@ const (
 	maxArrayWords = 4096
 	noRead        = 0xff
 	recordAlign   = 64
+	maxLevels     = 6
+	maxPieces     = 16
 
 	planBytes = 8 << 20  // untouched pages of it cost nothing
 	ringBytes = 32 << 20 // a boot's rate fills it in several seconds
@@ -48,11 +50,14 @@ type control struct {
 	planOffset, planBytes             uint64
 	ringOffset, ringBytes             uint64
 	bell, nregs                       uint32
+	ramBytes                          uint64
+	ram, npieces                      uint32
 	missing                           atomic.Uint64
 	enteredPC                         uint64
 	codeLen, enteredVCPU              uint32
 	code                              [64]byte
-	_                                 [3]uint64
+	rowSizes                          uint32
+	_                                 uint32
 	phase, pausing, wakes             atomic.Uint32
 	_                                 [13]uint32
 	head                              atomic.Uint64
@@ -62,8 +67,22 @@ type control struct {
 	_                                 [5]uint64
 	overflow                          atomic.Uint64
 	_                                 [7]uint64
+	pieces                            [maxPieces]ramRange
 	regs                              [maxRegs][16]byte
 	vcpu                              [maxVCPUs]vcpuState
+}
+
+type pagingRow struct {
+	levels                            uint32
+	entrySize, canonical, root, extra uint8
+	present, frame                    uint64
+	extraMask                         uint64
+	level                             [maxLevels]levelRow
+}
+
+type levelRow struct {
+	leaf        uint64
+	shift, bits uint32
 }
 
 type planHeader struct {
@@ -72,9 +91,11 @@ type planHeader struct {
 	hashBits, contextBytes, nreads            uint32
 	stackAlign, low, high                     uint64
 	reads                                     [maxReads]uint8
+	sp, fp, link                              uint8
 	args                                      [6]uint8
-	sp, fp, link, exitSP, exitResult          uint8
+	exitSP, exitResult                        uint8
 	_                                         [5]uint8
+	paging                                    pagingRow
 }
 
 type siteRow struct {
@@ -88,9 +109,9 @@ const (
 )
 
 type hookRow struct {
-	stackBytes                        uint32
-	exits, sync, when, pointer, count uint8
-	_                                 [3]uint8
+	stackBytes                               uint32
+	exits, sync, when, pointer, count, nargs uint8
+	_                                        [2]uint8
 }
 
 const (
@@ -139,8 +160,8 @@ type shared struct {
 }
 
 // newShared makes the memory for a guest of architecture a. bell is the
-// eventfd's number in QEMU.
-func newShared(a *arch.Arch, bell int) (*shared, error) {
+// eventfd's number in QEMU, ramFD that of the memory file of guest RAM.
+func newShared(a *arch.Arch, bell, ramFD int, ramBytes uint64) (*shared, error) {
 	if len(a.Regs) > maxRegs {
 		return nil, fmt.Errorf("qemu: %s has %d registers, at most %d are supported", a.Name, len(a.Regs), maxRegs)
 	}
@@ -172,6 +193,7 @@ func newShared(a *arch.Arch, bell int) (*shared, error) {
 	c.controlSize = uint32(unsafe.Sizeof(control{}))
 	c.recordSize = uint32(recordSize)
 	c.planSize = uint32(unsafe.Sizeof(planHeader{}))
+	c.rowSizes = uint32(unsafe.Sizeof(siteRow{})<<24 | unsafe.Sizeof(hookRow{})<<16 | unsafe.Sizeof(groupRow{})<<8 | unsafe.Sizeof(memberRow{}))
 	c.wordSize = uint32(a.WordSize)
 	if a.Order.Uint16([]byte{0, 1}) == 1 {
 		c.bigEndian = 1
@@ -182,6 +204,7 @@ func newShared(a *arch.Arch, bell int) (*shared, error) {
 	c.ringOffset, c.ringBytes = uint64(ringAt), ringBytes
 	c.bell = uint32(bell)
 	c.nregs = uint32(len(a.Regs))
+	c.ram, c.ramBytes = uint32(ramFD), ramBytes
 	for i, r := range a.Regs {
 		if len(r.Name) >= len(c.regs[i]) {
 			s.Close()
@@ -199,6 +222,16 @@ func (s *shared) produced() (n uint64) {
 		n += s.ctl.vcpu[i].produced.Load() + s.ctl.vcpu[i].dropped.Load()
 	}
 	return n
+}
+
+// setPieces tells the plugin where guest RAM is. Without it, memory is read
+// through QEMU.
+func (s *shared) setPieces(ranges []ramRange) {
+	if len(ranges) > maxPieces {
+		return
+	}
+	copy(s.ctl.pieces[:], ranges)
+	s.ctl.npieces = uint32(len(ranges))
 }
 
 // wake makes all vCPUs that wait look again.

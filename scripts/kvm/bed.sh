@@ -111,7 +111,7 @@ rm -rf "$root"
 # TCG compiles for each of L1's vCPUs in a thread of its own.
 set +e
 timeout --foreground "$timeout" qemu-system-x86_64 -nodefaults -display none -no-reboot \
-	-accel tcg -cpu qemu64,+svm,+npt,+nrip-save -smp "$smp" -m "$memory" \
+	-accel tcg -cpu qemu64,+svm,+npt -smp "$smp" -m "$memory" \
 	-kernel "$folder/vmlinuz" -initrd "$temp/initrd" \
 	-append "console=ttyS0 mitigations=off panic=-1 quiet nokaslr rdinit=/init" \
 	-serial stdio -serial "file:$temp/results" -monitor none < /dev/null |

@@ -34,11 +34,17 @@
 
 EXPORT int qemu_plugin_version = PLUGIN_API_VERSION;
 
-/* What one vCPU's thread needs; buffers are kept from event to event. */
+/* What one vCPU's thread needs. */
 struct vcpu {
-	GByteArray *regs, *mem, *stack, *array;
+	GByteArray *regs, *mem;
 	struct qemu_plugin_register *handles[MAX_REGS];
+	uint64_t root;     /* of the page tables, for the event at hand */
+	unsigned first;    /* first level of the page tables in use */
+	unsigned checked;  /* walks of the page tables compared with QEMU's */
+	uint8_t stack[MAX_STACK], array[MAX_ARRAY * 8];
 };
+
+#define CHECKS 100 /* walks that are compared, for each vCPU */
 
 /* Calls in progress, by stack pointer. */
 #define BUCKETS 8192
@@ -48,6 +54,8 @@ struct bucket { uint8_t lock; struct open_call slots[SLOTS]; };
 
 static struct control *ctl;
 static uint8_t *ring;
+static const uint8_t *ram;
+static bool walk; /* read memory by walking the page tables */
 static const struct plan *plan; /* NULL until armed */
 static struct vcpu *vcpus[MAX_VCPUS];
 static struct bucket *open_calls;
@@ -104,17 +112,105 @@ static uint64_t read_reg(struct vcpu *v, unsigned reg)
 	return n > 0 ? number(v->regs->data, n) : 0;
 }
 
-/* Reads up to n bytes, stopping before the first page that is not readable. */
-static unsigned read_upto(GByteArray *to, uint64_t addr, unsigned n)
-{
-	unsigned len = n;
+/* guest memory
+ *
+ * QEMU's own reads cost some 0.2 us each, most of it for the page tables.
+ * Guest RAM is a file that is mapped here too, so the tables can be walked
+ * directly. Whatever that does not find is left to QEMU. */
 
-	while (len && !qemu_plugin_read_memory_vaddr(addr, to, len)) {
-		/* The failing page is not known: try ever fewer pages. */
-		unsigned last = (addr + len - 1) & 4095;
-		len = len > last + 1 ? len - (last + 1) : 0;
+static const uint8_t *physical(uint64_t gpa, uint64_t *left)
+{
+	for (uint32_t i = 0; i < ctl->npieces; i++) {
+		const struct piece *p = &ctl->pieces[i];
+		if (gpa - p->gpa < p->size) {
+			*left = p->size - (gpa - p->gpa);
+			return ram + p->offset + (gpa - p->gpa);
+		}
 	}
-	return len;
+	return NULL;
+}
+
+/* Returns what is at addr; *left is how much of it is in one piece. */
+static const uint8_t *translate(const struct vcpu *v, uint64_t addr, uint64_t *left)
+{
+	const struct paging *t = &plan->paging;
+	uint64_t table = v->root & t->frame;
+	const struct level *top = &t->levels[v->first];
+	int64_t sign = (int64_t)addr >> (top->shift + top->bits - 1);
+
+	if (t->canonical && sign != 0 && sign != -1)
+		return NULL;
+	for (unsigned i = v->first; i < t->nlevels; i++) {
+		const struct level *l = &t->levels[i];
+		uint64_t index = (addr >> l->shift) & (((uint64_t)1 << l->bits) - 1);
+		const uint8_t *p = physical(table + index * t->entry_size, left);
+		if (!p || *left < t->entry_size)
+			return NULL;
+		uint64_t entry = number(p, t->entry_size);
+		if (!(entry & t->present))
+			return NULL;
+		if (i == t->nlevels - 1 || entry & l->leaf) {
+			uint64_t in_page = ((uint64_t)1 << l->shift) - 1, in_ram;
+			p = physical((entry & t->frame & ~in_page) | (addr & in_page), &in_ram);
+			*left = in_page + 1 - (addr & in_page);
+			if (p && in_ram < *left)
+				*left = in_ram;
+			return p;
+		}
+		table = entry & t->frame;
+	}
+	return NULL;
+}
+
+/* Makes translate ready for an event: the tables may be others each time. */
+static void begin_walks(struct vcpu *v)
+{
+	const struct paging *t = &plan->paging;
+
+	if (!walk)
+		return;
+	if (!v->checked && t->extra != NONE)
+		v->first = !(read_reg(v, t->extra) & t->extra_mask);
+	v->root = read_reg(v, t->root);
+}
+
+/* Reads n bytes at addr, or as far as whole pages can be read. */
+static unsigned read_memory(struct vcpu *v, uint64_t addr, uint8_t *to, unsigned n)
+{
+	unsigned done = 0;
+
+	while (done < n) {
+		uint64_t left, at = addr + done;
+		unsigned want = n - done;
+		const uint8_t *p = walk ? translate(v, at, &left) : NULL;
+		if (p) {
+			if (left < want)
+				want = left;
+			memcpy(to + done, p, want);
+		} else {
+			if (want > 4096 - (at & 4095))
+				want = 4096 - (at & 4095);
+			if (!qemu_plugin_read_memory_vaddr(at, v->mem, want))
+				break;
+			memcpy(to + done, v->mem->data, want);
+		}
+		done += want;
+	}
+	return done;
+}
+
+/* Compares a walk's outcome at addr, which no other vCPU writes to, with what
+ * QEMU reads there: without agreement no walk is trusted. */
+static void check_walk(struct vcpu *v, uint64_t addr)
+{
+	uint64_t left;
+	const uint8_t *p = translate(v, addr, &left);
+
+	if (!qemu_plugin_read_memory_vaddr(addr, v->mem, ctl->word_size))
+		return;
+	if (p && left >= ctl->word_size && memcmp(p, v->mem->data, ctl->word_size))
+		walk = false;
+	v->checked++;
 }
 
 static void fetch_context(struct vcpu *v, const uint64_t *reads, uint8_t *context)
@@ -122,6 +218,7 @@ static void fetch_context(struct vcpu *v, const uint64_t *reads, uint8_t *contex
 	const uint8_t *base = (const uint8_t *)plan;
 	const struct group *g = (const struct group *)(base + plan->groups);
 	const struct member *members = (const struct member *)(base + plan->members);
+	uint8_t span[MAX_SPAN], tail[16];
 
 	memset(context, 0, plan->context_bytes);
 	for (uint32_t i = 0; i < plan->ngroups; i++, g++) {
@@ -138,14 +235,12 @@ static void fetch_context(struct vcpu *v, const uint64_t *reads, uint8_t *contex
 		}
 		if (ctl->word_size == 4)
 			addr = (uint32_t)addr;
-		if (likely(qemu_plugin_read_memory_vaddr(addr, v->mem, g->span))) {
-			for (uint32_t j = 0; j < g->nmembers; j++, m++)
-				memcpy(context + m->to, v->mem->data + m->at, m->size);
-			continue;
-		}
-		for (uint32_t j = 0; g->nmembers > 1 && j < g->nmembers; j++, m++)
-			if (qemu_plugin_read_memory_vaddr(addr + m->at, v->mem, m->size))
-				memcpy(context + m->to, v->mem->data, m->size);
+		unsigned got = read_memory(v, addr, span, g->span);
+		for (uint32_t j = 0; j < g->nmembers; j++, m++)
+			if (m->at + m->size <= got)
+				memcpy(context + m->to, span + m->at, m->size);
+			else if (read_memory(v, addr + m->at, tail, m->size) == m->size)
+				memcpy(context + m->to, tail, m->size);
 	}
 }
 
@@ -286,7 +381,7 @@ static uint32_t read_array(struct vcpu *v, uint64_t addr, uint64_t count, uint8_
 		*flags |= FLAG_ARRAY_SHORT;
 	}
 	n = count * ctl->word_size;
-	got = read_upto(v->array, addr, n);
+	got = read_memory(v, addr, v->array, n);
 	if (got != n)
 		*flags |= FLAG_ARRAY_SHORT;
 	return got - got % ctl->word_size;
@@ -304,10 +399,12 @@ static void on_entry(unsigned cpu, void *data)
 
 	for (uint32_t i = 0; i < plan->nreads; i++)
 		reads[i] = read_reg(v, plan->reads[i]);
-	for (int i = 0; i < ARGS; i++)
-		if (plan->args[i] != NONE)
-			r.args[i] = reads[plan->args[i]];
+	for (int i = 0; i < h->nargs; i++)
+		r.args[i] = read_reg(v, plan->args[i]);
 	r.sp = reads[plan->sp];
+	begin_walks(v);
+	if (walk && v->checked < CHECKS)
+		check_walk(v, r.sp & ~(uint64_t)15);
 	if (plan->fp != NONE)
 		r.fp = reads[plan->fp];
 
@@ -318,14 +415,14 @@ static void on_entry(unsigned cpu, void *data)
 			if (n > left)
 				n = left;
 		}
-		r.stack_len = read_upto(v->stack, r.sp, n);
+		r.stack_len = read_memory(v, r.sp, v->stack, n);
 	}
 	if (plan->link != NONE)
 		r.ret = reads[plan->link];
 	else if (r.stack_len >= ctl->word_size)
-		r.ret = number(v->stack->data, ctl->word_size);
-	else if (qemu_plugin_read_memory_vaddr(r.sp, v->mem, ctl->word_size))
-		r.ret = number(v->mem->data, ctl->word_size);
+		r.ret = number(v->stack, ctl->word_size);
+	else if (read_memory(v, r.sp, context, ctl->word_size) == ctl->word_size)
+		r.ret = number(context, ctl->word_size);
 
 	r.context_len = plan->context_bytes;
 	fetch_context(v, reads, context);
@@ -340,7 +437,7 @@ static void on_entry(unsigned cpu, void *data)
 		r.hold = state->hold + 1;
 		store(&state->hold, r.hold);
 	}
-	emit(cpu, &r, KIND_ENTRY, flags, context, v->stack->data, v->array->data);
+	emit(cpu, &r, KIND_ENTRY, flags, context, v->stack, v->array);
 	if (h->sync)
 		hold(state);
 }
@@ -362,10 +459,12 @@ static void on_exit_site(unsigned cpu, void *data)
 		flags |= FLAG_ARRAY_SHORT;
 	}
 	r.result = read_reg(v, plan->exit_result);
-	if (call.hook >= 0)
+	if (call.hook >= 0) {
+		begin_walks(v);
 		r.array_len = read_array(v, call.array,
 					 r.result < call.max ? r.result : call.max, &flags);
-	emit(cpu, &r, KIND_EXIT, flags, NULL, NULL, v->array->data);
+	}
+	emit(cpu, &r, KIND_EXIT, flags, NULL, NULL, v->array);
 }
 
 /* translation */
@@ -380,8 +479,13 @@ static void enter_kernel(uint64_t pc)
 		GByteArray *code = g_byte_array_new();
 		ctl->entered_pc = pc;
 		g_byte_array_set_size(code, sizeof ctl->code);
-		ctl->code_len = read_upto(code, pc, sizeof ctl->code);
-		memcpy(ctl->code, code->data, ctl->code_len);
+		/* As much as there is before the end of a page, at worst. */
+		unsigned n = sizeof ctl->code;
+		if (!qemu_plugin_read_memory_vaddr(pc, code, n) &&
+		    !qemu_plugin_read_memory_vaddr(pc, code, n = 1 + (~pc & (n - 1))))
+			n = 0;
+		memcpy(ctl->code, code->data, n);
+		ctl->code_len = n;
 		uint32_t entering = PHASE_ENTERING; /* or armed: the reader gave up */
 		__atomic_compare_exchange_n(&ctl->phase, &entering, PHASE_ENTERED, false,
 					    __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
@@ -393,7 +497,10 @@ static void enter_kernel(uint64_t pc)
 			break;
 		futex_wait(&ctl->wakes, seen);
 	}
-	plan = (const struct plan *)((uint8_t *)ctl + ctl->plan_offset);
+	const struct plan *p = (const struct plan *)((uint8_t *)ctl + ctl->plan_offset);
+	if (!plan && ram)
+		walk = p->paging.nlevels > 0;
+	plan = p;
 }
 
 static const struct site *find_site(uint64_t addr)
@@ -453,8 +560,6 @@ static void on_vcpu_init(qemu_plugin_id_t id, unsigned cpu)
 	}
 	v->regs = g_byte_array_new();
 	v->mem = g_byte_array_new();
-	v->stack = g_byte_array_new();
-	v->array = g_byte_array_new();
 	g_byte_array_set_size(v->mem, MAX_SPAN);
 	for (uint32_t i = 0; i < ctl->nregs; i++) {
 		for (unsigned j = 0; j < all->len; j++) {
@@ -489,6 +594,8 @@ static int map_shared(int fd)
 		return fail("mapping shared memory");
 	if (ctl->magic != SHARED_MAGIC || ctl->control_size != sizeof *ctl ||
 	    ctl->record_size != sizeof(struct record) || ctl->plan_size != sizeof(struct plan) ||
+	    ctl->row_sizes != (sizeof(struct site) << 24 | sizeof(struct hook) << 16 |
+			       sizeof(struct group) << 8 | sizeof(struct member)) ||
 	    ctl->nregs > MAX_REGS) {
 		fprintf(stderr, "leakvisor plugin: the reader is of another version\n");
 		return 1;
@@ -501,6 +608,11 @@ static int map_shared(int fd)
 			 MAP_SHARED | MAP_FIXED, fd, ctl->ring_offset) == MAP_FAILED)
 			return fail("mapping the ring");
 	ring = twice;
+	if (ctl->ram_bytes) {
+		const void *p = mmap(NULL, ctl->ram_bytes, PROT_READ, MAP_SHARED, ctl->ram, 0);
+		if (p != MAP_FAILED)
+			ram = p;
+	}
 	return 0;
 }
 

@@ -16,6 +16,8 @@
 #define MAX_STACK 65536 /* bytes of stack with an entry */
 #define MAX_ARRAY 4096 /* words of an array */
 #define ARGS 6
+#define MAX_LEVELS 6   /* of page tables */
+#define MAX_PIECES 16  /* of guest RAM */
 #define NONE 0xff      /* no such register */
 
 enum phase { PHASE_BOOT, PHASE_ENTERING, PHASE_ENTERED, PHASE_ARMED };
@@ -42,12 +44,16 @@ struct control {
 	uint64_t plan_offset, plan_bytes, ring_offset, ring_bytes;
 	uint32_t bell;       /* eventfd that wakes the reader */
 	uint32_t nregs;
+	uint64_t ram_bytes;
+	uint32_t ram;        /* memory file of guest RAM */
+	uint32_t npieces;    /* written before the guest runs, like pieces */
 	/* Written by the plugin. */
 	uint64_t missing;    /* bit i: the target has no register i */
 	uint64_t entered_pc;
 	uint32_t code_len, entered_vcpu;
 	uint8_t code[64];
-	uint64_t pad0[3];
+	uint32_t row_sizes;  /* of site, hook, group, member; the reader's */
+	uint32_t pad0;
 	/* Both, with wakes counting changes: the futex of all who wait. */
 	uint32_t phase, pausing, wakes, pad1[13];
 	/* The ring: positions are bytes since the start and never wrap. */
@@ -55,8 +61,19 @@ struct control {
 	uint64_t tail, wake_at;             /* end of what is read; ring the bell there */
 	uint32_t room, waiters; uint64_t pad3[5]; /* futex of those who wait for room */
 	uint64_t overflow, pad4[7];         /* the table of open calls was too small */
+	struct piece { uint64_t gpa, size, offset; } pieces[MAX_PIECES];
 	char regs[MAX_REGS][16];
 	struct vcpu_state vcpu[MAX_VCPUS];
+};
+
+/* Page tables as arch.Paging describes them, the outermost level first. */
+struct paging {
+	uint32_t nlevels; /* 0: not known, memory is read through QEMU */
+	uint8_t entry_size, canonical;
+	uint8_t root, extra; /* registers; extra may be NONE */
+	uint64_t present, frame;
+	uint64_t extra_mask; /* without one of these bits in extra, level 0 is not in use */
+	struct level { uint64_t leaf; uint32_t shift, bits; } levels[MAX_LEVELS];
 };
 
 /* Offsets are from the plan's own start. */
@@ -66,10 +83,12 @@ struct plan {
 	uint32_t hash_bits, context_bytes, nreads;
 	uint64_t stack_align;     /* size of a stack, a power of two; or 0 */
 	uint64_t low, high;       /* all sites lie in [low, high] */
-	uint8_t reads[MAX_READS]; /* registers read at an entry, in this order */
-	uint8_t args[ARGS], sp, fp, link; /* which of the reads, or NONE */
-	uint8_t exit_sp, exit_result;     /* registers read at an exit */
+	uint8_t reads[MAX_READS]; /* registers read at each entry, in this order */
+	uint8_t sp, fp, link;     /* which of the reads; fp and link may be NONE */
+	uint8_t args[ARGS];       /* registers of arguments, or NONE */
+	uint8_t exit_sp, exit_result; /* registers read at an exit */
 	uint8_t pad[5];
+	struct paging paging;
 };
 
 struct site {
@@ -82,7 +101,7 @@ enum array_when { ARRAY_NEVER, ARRAY_AT_ENTRY, ARRAY_AT_EXIT };
 
 struct hook {
 	uint32_t stack_bytes;
-	uint8_t exits, sync, when, pointer, count, pad[3];
+	uint8_t exits, sync, when, pointer, count, nargs, pad[2];
 };
 
 enum base { BASE_ZERO, BASE_REG, BASE_PREV };

@@ -1,0 +1,115 @@
+# Everything is made by Go; this file only says how it is put together.
+#
+#   make demo    run a leaky module in a real guest, and print the report
+#   make test    all tests, on a real guest too; installs what is missing
+#
+# GUEST is a name that scripts/guest.sh knows.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+GO ?= go
+GUEST ?= x86_64-6.1-cloud
+ALL_GUESTS := x86_64-6.1-cloud x86_64-6.12-cloud x86_64-6.1
+FUZZTIME ?= 5s
+# Flags for the tests, as in "make test TESTFLAGS=-v".
+TESTFLAGS ?=
+STATICCHECK := $(GO) tool -modfile=.ci/tools.mod staticcheck
+
+.PHONY: build setup guest guests test test-unit test-kernels test-race lint \
+	fuzz-short bench bench-overhead bench-scan bench-symbols oracle \
+	demo demo-initramfs clean
+
+build:
+	$(GO) build -o build/ ./cmd/leakvisor
+
+setup:
+	@scripts/setup.sh
+
+guest: setup
+	@scripts/guest.sh $(GUEST) >/dev/null
+
+guests: setup
+	@for guest in $(ALL_GUESTS); do scripts/guest.sh $$guest >/dev/null; done
+
+# Nothing may be missing here.
+test: guest
+	LEAKVISOR_REQUIRE_GUESTS=1 LEAKVISOR_GUESTS=$(GUEST) \
+		$(GO) test -timeout 30m $(TESTFLAGS) ./...
+
+# The same tests on all the kernels.
+test-kernels: guests
+	LEAKVISOR_REQUIRE_GUESTS=1 LEAKVISOR_GUESTS="$(ALL_GUESTS)" \
+		$(GO) test -timeout 60m $(TESTFLAGS) ./...
+
+# Those that need no guest. Says how many others there are.
+test-unit:
+	@skips=$$(mktemp -d); trap 'rm -rf $$skips' EXIT; \
+	LEAKVISOR_CACHE=$$skips/cache LEAKVISOR_SKIPS=$$skips/list \
+		LEAKVISOR_REQUIRE_GUESTS=0 $(GO) test $(TESTFLAGS) ./...; \
+	touch $$skips/list; sort $$skips/list; \
+	echo "$$(wc -l < $$skips/list) tests skipped for want of a guest"
+
+# The packages that start goroutines or lock.
+test-race:
+	@cache=$$(mktemp -d); trap 'rm -rf $$cache' EXIT; \
+	packages=$$(grep -rlE '^\s*(go [a-z].*\(|"sync(/atomic)?"$$)' --include='*.go' . | \
+		xargs -n1 dirname | sort -u); \
+	LEAKVISOR_CACHE=$$cache LEAKVISOR_REQUIRE_GUESTS=0 \
+		$(GO) test -race -short $$packages
+
+lint:
+	@unformatted=$$(gofmt -l $$(git ls-files -co --exclude-standard '*.go')); \
+	if [ -n "$$unformatted" ]; then echo "not gofmt'd: $$unformatted"; exit 1; fi
+	$(GO) vet ./...
+	$(STATICCHECK) ./...
+	@for script in $$(git ls-files -co --exclude-standard '*.sh' .ci/run); do \
+		bash -n "$$script"; \
+	done
+
+# Each fuzz target for $(FUZZTIME), with its seeds and what was found before.
+fuzz-short:
+	@grep -rHoE '^func Fuzz[A-Za-z0-9_]+' --include='*_test.go' . | \
+	sed 's|^\(.*\)/[^/]*:func |\1 |' | while read -r package target; do \
+		echo "$$package $$target"; \
+		$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$package; \
+	done
+
+bench:
+	$(GO) test -run '^$$' -bench . -benchtime 1x ./...
+
+bench-symbols: guest
+	$(GO) run ./internal/bench/symbols -vmlinux "$$(scripts/guest.sh $(GUEST))/vmlinux"
+
+bench-scan:
+	$(GO) run ./internal/bench/scan
+
+bench-overhead: guest
+	$(GO) run ./xtest/guests/prepare -guest $(GUEST) -o build/bench/boot
+	$(GO) run ./xtest/guests/prepare -guest $(GUEST) -o build/bench/alloc \
+		-script "$$(cat testdata/workloads/alloc.sh)"
+	$(GO) run ./internal/bench/overhead -kernel build/bench/boot/vmlinuz \
+		-vmlinux build/bench/boot/vmlinux \
+		boot=build/bench/boot/initramfs.cpio.gz \
+		alloc=build/bench/alloc/initramfs.cpio.gz
+
+# A kernel with kmemleak in it, which says what we are compared with.
+oracle: setup
+	@scripts/oracle/run.sh
+
+# What "leakvisor run" takes: a kernel, its symbols, and an initramfs that loads
+# a module with a leak.
+demo-initramfs: guest
+	@$(GO) run ./xtest/guests/prepare -guest $(GUEST) -o build/demo \
+		-script "insmod /modules/leaky.ko" leaky
+
+# Exit status 1 says that there were leaks, as there should be.
+demo: demo-initramfs build
+	@echo "running build/leakvisor run on $(GUEST)" >&2; \
+	build/leakvisor run --kernel build/demo/vmlinuz --vmlinux build/demo/vmlinux \
+		--initrd build/demo/initramfs.cpio.gz \
+		--module-symbols build/demo/debug || [ $$? = 1 ]
+
+clean:
+	rm -rf build

@@ -1,0 +1,5 @@
+package qemu
+
+import "os"
+
+func childMain(string) { os.Exit(1) }
