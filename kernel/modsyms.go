@@ -205,7 +205,10 @@ func (k *Kernel) ModuleSections(m *Module) ([]Section, error) {
 	}
 	if lay.n.Size > 0 {
 		n := attrs.get(lay.n)
-		if attrs.err != nil || n > maxSections {
+		if attrs.err != nil {
+			return nil, fmt.Errorf("sections of module %q: %w", m.Name, attrs.err)
+		}
+		if n > maxSections {
 			return nil, inconsistent("module %q has %d sections", m.Name, n)
 		}
 		for i := range n {
@@ -219,9 +222,12 @@ func (k *Kernel) ModuleSections(m *Module) ([]Section, error) {
 		return nil, nil
 	}
 	list := attrs.ptr(lay.ptrs)
+	if attrs.err != nil {
+		return nil, fmt.Errorf("sections of module %q: %w", m.Name, attrs.err)
+	}
 	for i := range maxSections {
 		p, err := k.mem.Pointer(list + guestmem.GVA(i*k.arch.WordSize))
-		if err != nil || attrs.err != nil {
+		if err != nil {
 			return out, fmt.Errorf("sections of module %q: %w", m.Name, err)
 		}
 		if p == 0 {

@@ -322,3 +322,48 @@ func BenchmarkSnapshotPages(b *testing.B) {
 		}
 	}
 }
+
+// TestSnapshotReaders holds at any moment of a guest, busy or not: what is
+// read contradicts nothing.
+func TestSnapshotReaders(t *testing.T) {
+	s := openSnapshot(t)
+	note := func(what string, err error) {
+		t.Helper()
+		if err != nil {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	tasks, err := s.k.Tasks()
+	note("tasks", err)
+	live, err := s.k.Stacks(tasks, s.Regs)
+	note("stacks", err)
+	for _, l := range live {
+		if l.Whole || l.Task == nil || l.Task.CPU >= 0 {
+			t.Logf("%s: %d bytes live, whole %v", l.Name, l.Range.Size(), l.Whole)
+		}
+	}
+	_, err = s.k.CachedStacks()
+	note("cached stacks", err)
+	_, err = s.k.Modules()
+	note("modules", err)
+	_, err = s.k.VmapAreas()
+	note("vmap areas", err)
+	_, err = s.k.PerCPUAreas()
+	note("per-CPU areas", err)
+	p, err := s.k.Pages()
+	note("pages", err)
+	sl, err := s.k.Slabs(p)
+	note("slab caches", err)
+	var caches, own uint64
+	note("slabs", sl.Each(func(x *Slab) bool {
+		caches++
+		if x.Cache.Name == "kmem_cache" {
+			own += uint64(x.Used)
+		}
+		return true
+	}))
+	if own != uint64(len(sl.Caches())) {
+		t.Errorf("%d kmem_cache objects are allocated for %d caches", own, len(sl.Caches()))
+	}
+	t.Logf("%d tasks, %d slabs, %d of RAM's pages free on CPUs", len(tasks), caches, p.PerCPU)
+}

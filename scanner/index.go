@@ -74,7 +74,7 @@ func (x *index) setChunks() {
 		c.buckets, c.spans = uint32(total), first
 		total += 1<<(chunkShift-shift) + 1
 	}
-	x.buckets = make([]uint32, total)
+	x.buckets = makeLarge[uint32](total, total)
 	for _, c := range list {
 		x.fill(c)
 		h := hash(c.key>>8, x.shift)

@@ -37,7 +37,7 @@ func newMarker(in *Input, workers int) *marker {
 	m.exclude = normal(in.Exclude)
 	m.setEdges()
 	n := len(m.x.spans)
-	m.counts = make([]uint32, n)
+	m.counts = makeLarge[uint32](n, n)
 	m.pending = make([]uint64, (n+63)/64)
 	m.regionShift = 10
 	for m.regionShift > 6 && n>>m.regionShift < 32*workers {

@@ -59,7 +59,7 @@ func (x *index) setSpans(objects []Object) {
 	for i := range objects {
 		extra += len(objects[i].Copies)
 	}
-	spans := make([]span, 0, len(objects)+extra+1)
+	spans := makeLarge[span](0, len(objects)+extra+1)
 	for i := range objects {
 		o := &objects[i]
 		obj := uint32(i)
@@ -175,7 +175,7 @@ func sortSpans(spans []span) []span {
 	}
 	// Spans come in by ascending object, and the sort is stable.
 	const bits = 11
-	other := make([]span, len(spans), cap(spans))
+	other := makeLarge[span](len(spans), cap(spans))
 	for shift := 0; shift < 64 && diff>>shift != 0; {
 		if diff>>shift&1 == 0 {
 			shift++

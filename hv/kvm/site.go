@@ -22,7 +22,7 @@ const (
 
 // passing is one hook whose function is entered at a site.
 type passing struct {
-	hook  int // -1 for a patcher
+	hook  int
 	entry guestmem.GVA
 }
 
@@ -37,8 +37,8 @@ type site struct {
 	length  uint64 // of the displaced instructions
 	entries []passing
 	exit    int
-	atExit  []int // hooks whose array is to be copied at this exit
-	patcher bool
+	atExit  []int        // hooks whose array is to be copied at this exit
+	patcher guestmem.GVA // zero for none
 }
 
 // siteMap holds all sites by address. It is replaced as a whole.
@@ -141,11 +141,15 @@ func (p *planner) sites(doneWith map[guestmem.GVA]bool) (siteMap, error) {
 		if doneWith[gva] {
 			continue
 		}
-		s, err := get(gva)
+		var s *site
+		slot, err := p.slot(gva)
+		if err == nil {
+			s, err = get(slot)
+		}
 		if err != nil {
 			return nil, fmt.Errorf("kvm: watching the text's patcher at %#x: %w", uint64(gva), err)
 		}
-		s.patcher = true
+		s.patcher = gva
 	}
 	return m, p.check(m)
 }

@@ -130,7 +130,7 @@ func (r *runner) rearm(done *quietCall) error {
 	m := r.m
 	t := &m.tracer
 	if done != nil {
-		t.patched[guestmem.GVA(done.at)] = true
+		t.patched[done.patcher] = true
 	}
 	p := planner{plan: t.plan, ram: m.vm.ram, space: r.state.space, trap: m.caps.Trap}
 	sites, err := p.sites(t.patched)
@@ -158,7 +158,7 @@ func (r *runner) rearm(done *quietCall) error {
 // hit handles a vCPU that stands at a trap.
 func (r *runner) hit(s *site) error {
 	r.state.RIP = s.at
-	if s.patcher {
+	if s.patcher != 0 {
 		return r.beginQuiet(s)
 	}
 	t := &r.m.tracer
@@ -267,7 +267,10 @@ func (r *runner) stepOut(at, n uint64) error {
 }
 
 // quietCall is a patcher that runs with all hooks out.
-type quietCall struct{ at, ret, sp uint64 }
+type quietCall struct {
+	patcher guestmem.GVA
+	ret, sp uint64
+}
 
 // beginQuiet takes all hooks out until the patcher that starts at s returns.
 func (r *runner) beginQuiet(s *site) error {
@@ -283,7 +286,7 @@ func (r *runner) beginQuiet(s *site) error {
 		none := siteMap{}
 		t.sites.Store(&none)
 		t.watched.Store(&[]uint64{})
-		r.quiet = &quietCall{at: s.at, ret: ret, sp: r.state.RSP}
+		r.quiet = &quietCall{patcher: s.patcher, ret: ret, sp: r.state.RSP}
 		r.changed() // rip
 		return r.setDebug(execBreakpoints(r.m.caps.Trap, ret))
 	})

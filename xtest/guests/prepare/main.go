@@ -54,12 +54,20 @@ func prepare(name, script, out string, modules []string) error {
 		if err != nil {
 			return err
 		}
-		if err := link(built.Debug, filepath.Join(debug, filepath.Base(built.Debug))); err != nil {
+		if err := copyFile(built.Debug, filepath.Join(debug, filepath.Base(built.Debug))); err != nil {
 			return err
 		}
 		options.Modules = append(options.Modules, built.Stripped)
 	}
 	return guests.WriteInitramfsFile(filepath.Join(out, "initramfs.cpio.gz"), options)
+}
+
+func copyFile(from, to string) error {
+	content, err := os.ReadFile(from)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(to, content, 0o644)
 }
 
 // link replaces an older link, but no file.
