@@ -16,6 +16,9 @@ type Object struct {
 	Kind  string // "slab", "vmalloc", "percpu", "pages"
 	Cache string // slab cache; empty for none
 	Size  uint64 // bytes
+	// CacheIn says whether a variable of the kernel points to the cache; nil
+	// for never.
+	CacheIn func(variable string) bool
 }
 
 // Matcher finds the rules for an object, in two steps: those that its
@@ -91,6 +94,7 @@ func (m *Matcher) Holds(i int, o *Object) bool {
 	r := &m.rules[i]
 	return (len(r.Kind) == 0 || anyMatch(r.Kind, o.Kind)) &&
 		(len(r.Cache) == 0 || anyMatch(r.Cache, o.Cache)) &&
+		(len(r.CacheIn) == 0 || o.CacheIn != nil && slices.ContainsFunc(r.CacheIn, func(v Pattern) bool { return o.CacheIn(string(v)) })) &&
 		(len(r.Size) == 0 || slices.ContainsFunc(r.Size, func(s SizeRange) bool { return s.Min <= o.Size && o.Size <= s.Max }))
 }
 

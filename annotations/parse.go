@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -106,7 +107,7 @@ func (p *parser) add(s string) error {
 		}
 	}
 	if r.Action == 0 {
-		return p.errorf(p.line, "unknown action %.40q: a rule begins with suppress, not_leak, ignore or no_scan", word)
+		return p.errorf(p.line, "unknown action %.40q: a rule begins with suppress, not_leak, ignore, no_scan or scan_area", word)
 	}
 	p.rules = append(p.rules, r)
 	p.seen = map[string]bool{}
@@ -137,6 +138,9 @@ func (p *parser) condition(text string) error {
 	case "source":
 		r.Source = rest
 		return nil
+	case "from":
+		r.From = rest
+		return nil
 	}
 	fields := strings.Fields(rest)
 	if len(fields) > maxWords {
@@ -163,7 +167,7 @@ func (p *parser) condition(text string) error {
 			return nil
 		}
 	}
-	return p.errorf(p.line, "unknown condition %.40q: there are function, caller, through, without, module, cache, kind, size, reason, source", key)
+	return p.errorf(p.line, "unknown condition %.40q: there are function, caller, through, without, module, cache, cache_in, kind, size, from, reason, source", key)
 }
 
 // pattern makes a pattern of a word. What a compiler appended to a function's
@@ -187,12 +191,15 @@ func (p *parser) finish() error {
 	if len(r.Through)+len(r.Without) > 0 && len(r.Caller) == 0 {
 		return p.errorf(r.Line, `"through" and "without" need "caller"`)
 	}
-	for _, w := range r.Without {
+	for _, w := range slices.Concat(r.Without, r.CacheIn) {
 		if !w.Literal() {
-			return p.errorf(r.Line, `%.40q: "without" takes names only, no patterns`, w)
+			return p.errorf(r.Line, `%.40q: "without" and "cache_in" take names only, no patterns`, w)
 		}
 	}
-	if len(r.Caller)+len(r.Function)+len(r.Module)+len(r.Cache)+len(r.Kind)+len(r.Size) == 0 {
+	if typ, member, ok := strings.Cut(r.From, "."); (r.Action == ScanArea) != (ok && typ != "" && member != "") {
+		return p.errorf(r.Line, `"scan_area", and nothing else, needs "from" with a structure and a member of it, such as vmap_area.rb_node`)
+	}
+	if len(r.Caller)+len(r.Function)+len(r.Module)+len(r.Cache)+len(r.CacheIn)+len(r.Kind)+len(r.Size) == 0 {
 		return p.errorf(r.Line, "a rule without a condition would match everything")
 	}
 	return nil

@@ -20,11 +20,14 @@ const (
 	// NoScan objects hold no pointers worth following; they are judged like
 	// any other (kmemleak_no_scan).
 	NoScan
+	// ScanArea objects are scanned from a member on, Rule.From
+	// (kmemleak_scan_area to the object's end).
+	ScanArea
 	// Suppress is NotLeak at a user's wish.
 	Suppress
 )
 
-var actionNames = [...]string{NotLeak: "not_leak", Ignore: "ignore", NoScan: "no_scan", Suppress: "suppress"}
+var actionNames = [...]string{NotLeak: "not_leak", Ignore: "ignore", NoScan: "no_scan", ScanArea: "scan_area", Suppress: "suppress"}
 
 // String returns the action's name in a file.
 func (a Action) String() string {
@@ -51,9 +54,16 @@ type Rule struct {
 	Module []Pattern
 	// Cache is the slab cache.
 	Cache []Pattern
+	// CacheIn names variables of the kernel that point to the slab cache: a
+	// cache may be merged with others and go by the name of any of them.
+	CacheIn []Pattern
 	// Kind is the allocator: slab, vmalloc, percpu, pages.
 	Kind []Pattern
 	Size []SizeRange // of the object
+
+	// From is where a ScanArea begins: "vmap_area.rb_node" is that member of
+	// that structure.
+	From string
 
 	Reason string
 	// Source is where a mark of Linux is: file and versions.
@@ -101,7 +111,7 @@ type list struct {
 func (r *Rule) lists() []list {
 	return []list{
 		{"caller", &r.Caller}, {"through", &r.Through}, {"without", &r.Without}, {"function", &r.Function},
-		{"module", &r.Module}, {"cache", &r.Cache}, {"kind", &r.Kind},
+		{"module", &r.Module}, {"cache", &r.Cache}, {"cache_in", &r.CacheIn}, {"kind", &r.Kind},
 	}
 }
 

@@ -1,6 +1,9 @@
 package hooks
 
-import "github.com/leakvisor/leakvisor/guestmem"
+import (
+	"github.com/leakvisor/leakvisor/guestmem"
+	"github.com/leakvisor/leakvisor/liveset"
+)
 
 // Object is one live allocation, 48 bytes.
 type Object struct {
@@ -23,6 +26,9 @@ func extent(o *Object) (guestmem.GVA, uint64) { return o.Addr, o.Size }
 
 // Live returns the live objects of a class by ascending address.
 func (t *Tracker) Live(c Class) []Object { return t.live[c].Sorted() }
+
+// LiveSet returns the live objects of a class, which are the Tracker's own.
+func (t *Tracker) LiveSet(c Class) *liveset.Set[Object] { return t.live[c] }
 
 // LiveCount returns the number of live objects of all classes.
 func (t *Tracker) LiveCount() uint64 {

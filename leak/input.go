@@ -3,6 +3,7 @@ package leak
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"sort"
 
 	"github.com/leakvisor/leakvisor/guestmem"
@@ -153,10 +154,12 @@ func (p *picture) onStack(a guestmem.GVA) bool {
 func (s *Session) slabObjects(p *picture) {
 	slabs, err := s.kernel.Slabs(p.pages)
 	p.doubt("slab caches", err)
-	caches := map[guestmem.GVA]*kernel.Cache{} // by object
-	whole := false                             // the descriptors tell of every object
-	areas, cacheErr := s.kernel.VmapCache()
-	p.doubt("the cache of vmalloc areas", cacheErr)
+	areas, areasErr := s.kernel.VmapCache()
+	p.doubt("the cache of vmalloc areas", areasErr)
+	live := s.tracker.LiveSet(hooks.Slab)
+	p.objects = slices.Grow(p.objects, live.Len())
+	p.in.Objects = slices.Grow(p.in.Objects, live.Len())
+	var described map[guestmem.GVA]bool // only where the descriptors do not tell all
 	if slabs != nil {
 		each := slabs.Each(func(sl *kernel.Slab) bool {
 			for i := range sl.Objects {
@@ -164,45 +167,60 @@ func (s *Session) slabObjects(p *picture) {
 					continue
 				}
 				p.audit.allocated++
-				a := sl.Object(i)
+				at := sl.Object(i)
 				if sl.Cache.Addr == areas {
-					words := s.kernel.VmapWords(a)
+					words := s.kernel.VmapWords(at)
 					p.in.Exclude = append(p.in.Exclude, words[:]...)
 				}
-				if s.tracker.Has(hooks.Slab, a) {
+				if o := live.Get(at); o != nil {
 					p.audit.tracked++
-					caches[a] = sl.Cache
+					p.addSlab(*o, sl.Cache)
 				}
 			}
 			return true
 		})
 		p.doubt("slabs", each)
-		whole = err == nil && each == nil
+		err = errors.Join(err, each)
 	}
-	for _, o := range s.tracker.Live(hooks.Slab) {
-		obj := object{Object: o, class: hooks.Slab}
-		so := scanner.Object{Addr: o.Addr, Size: o.Size}
+	if err != nil {
+		described = make(map[guestmem.GVA]bool, len(p.objects))
+		for i := range p.objects {
+			described[p.objects[i].Addr] = true
+		}
+	}
+	inSlabs := uint64(0)
+	for o := range live.All() {
 		frame, inRAM := p.pages.Frame(o.Addr)
-		switch c := caches[o.Addr]; {
-		case c != nil:
-			obj.cache, so.Size = c.Name, c.ObjectSize
-		case inRAM && p.pages.Class(frame) == kernel.PageSlab && whole:
-			p.audit.stale++
-			continue
-		case so.Size >= p.pages.PageSize():
-			// A large kmalloc: whole pages, a power of two of them.
-			pages := p.pages.PageSize()
-			for pages < so.Size {
-				pages *= 2
-			}
-			p.claims.add(gvaRange{Start: o.Addr, End: o.Addr + guestmem.GVA(pages)}, p.pages.PageSize())
+		switch {
+		case !inRAM || p.pages.Class(frame) != kernel.PageSlab:
+			p.addSlab(*o, nil)
+		case err == nil:
+			inSlabs++
+		case !described[o.Addr]:
+			p.addSlab(*o, nil)
 		}
-		obj.Size = so.Size
-		if p.onStack(o.Addr) {
-			so.Flag |= scanner.NoScan
-		}
-		p.add(obj, so)
 	}
+	p.audit.stale = inSlabs - min(inSlabs, p.audit.tracked)
+}
+
+// addSlab adds an object of a slab cache or, without one, a large kmalloc:
+// whole pages, a power of two of them.
+func (p *picture) addSlab(o hooks.Object, cache *kernel.Cache) {
+	obj := object{Object: o, class: hooks.Slab}
+	if cache != nil {
+		obj.cache, obj.Size = cache.Name, cache.ObjectSize
+	} else if page := p.pages.PageSize(); o.Size >= page {
+		whole := page
+		for whole < o.Size && whole < 1<<62 {
+			whole *= 2
+		}
+		p.claims.add(gvaRange{Start: o.Addr, End: o.Addr + guestmem.GVA(whole)}, page)
+	}
+	so := scanner.Object{Addr: o.Addr, Size: obj.Size}
+	if p.onStack(o.Addr) {
+		so.Flag |= scanner.NoScan
+	}
+	p.add(obj, so)
 }
 
 // vmallocObjects takes the tracked vmalloc objects, whole pages each. A

@@ -75,7 +75,7 @@ func Explain(ctx context.Context, in *Input, object int) (*Path, error) {
 	if found {
 		return e.reachable(ctx)
 	}
-	if e.first[object] == noObject {
+	if e.first[object] == none {
 		return &Path{State: Ignored}, nil
 	}
 	p := &Path{State: Orphan}
@@ -105,8 +105,8 @@ type explorer struct {
 	m      *marker
 	w      *worker
 	target uint32
-	first  []uint32 // span of each object, or noObject
-	from   []uint32 // object, root or (Gray) itself, for each object; noObject
+	first  []uint32 // span of each object, or none
+	from   []uint32 // object, root or (Gray) itself, for each object; none
 	at     []uint64 // address of the word, index in Words, or atEdge
 	queue  []uint32
 }
@@ -117,21 +117,21 @@ func (e *explorer) explore(ctx context.Context, by way) (bool, error) {
 	e.from = make([]uint32, len(in.Objects))
 	e.at = make([]uint64, len(in.Objects))
 	for i := range e.from {
-		e.from[i] = noObject
+		e.from[i] = none
 	}
 	e.queue = e.queue[:0]
 	e.w = newWorker(ctx, e.m)
-	e.w.visit = func(span, from uint32, word, at uint64) {
-		s := e.m.x.spans[span]
-		if e.from[s.obj] != noObject {
+	e.w.visit = func(to, from uint32, word, at uint64) {
+		obj := e.m.x.objects[to]
+		if e.from[obj] != none {
 			return
 		}
 		if by == noInterior {
-			if _, off := place(&in.Objects[s.obj], word); off != 0 {
+			if _, off := place(&in.Objects[obj], word); off != 0 {
 				return
 			}
 		}
-		e.reach(s.obj, from, at)
+		e.reach(obj, e.source(from), at)
 	}
 	for i := range in.Objects {
 		if in.Objects[i].Flag&(Gray|Ignore) == Gray {
@@ -145,13 +145,21 @@ func (e *explorer) explore(ctx context.Context, by way) (bool, error) {
 		}
 		e.root(r, rootBit|uint32(i))
 	}
-	for i := 0; i < len(e.queue) && e.from[e.target] == noObject; i++ {
+	for i := 0; i < len(e.queue) && e.from[e.target] == none; i++ {
 		if err := ctx.Err(); err != nil {
 			return false, err
 		}
 		e.object(e.queue[i])
 	}
-	return e.from[e.target] != noObject, ctx.Err()
+	return e.from[e.target] != none, ctx.Err()
+}
+
+// source returns the object of a span, or the root that stands in for it.
+func (e *explorer) source(from uint32) uint32 {
+	if from&rootBit != 0 {
+		return from
+	}
+	return e.m.x.objects[from]
 }
 
 func (e *explorer) reach(o, from uint32, at uint64) {
@@ -170,7 +178,7 @@ func (e *explorer) root(r *Root, from uint32) {
 	}
 	jobs, _ := e.m.rootJobs([]Root{*r})
 	for i := range jobs {
-		jobs[i].obj = from
+		jobs[i].from = from
 		e.w.scanJob(&jobs[i])
 	}
 	for i, word := range r.Words {
@@ -189,10 +197,10 @@ func (e *explorer) word(word uint64, from uint32, at uint64) {
 
 // object visits what object o refers to.
 func (e *explorer) object(o uint32) {
-	for _, to := range e.m.edges[o] {
-		e.w.tell(to, o, atEdge)
-	}
-	if first := e.first[o]; first != noObject {
+	if first := e.first[o]; first != none {
+		for _, to := range e.m.edges[o] {
+			e.w.tell(to, first, atEdge)
+		}
 		for _, i := range e.m.x.spansOf(first) {
 			e.w.scanSpan(i)
 		}
@@ -204,11 +212,11 @@ func (e *explorer) object(o uint32) {
 func (e *explorer) index() {
 	e.first = make([]uint32, len(e.m.in.Objects))
 	for i := range e.first {
-		e.first[i] = noObject
+		e.first[i] = none
 	}
-	for i, s := range e.m.x.spans[:len(e.m.x.spans)-1] {
-		if e.first[s.obj] == noObject {
-			e.first[s.obj] = uint32(i)
+	for i, obj := range e.m.x.objects {
+		if e.first[obj] == none {
+			e.first[obj] = uint32(i)
 		}
 	}
 }
@@ -293,10 +301,10 @@ func (e *explorer) hop(from, o uint32, at uint64) Hop {
 func (e *explorer) edge(from uint32, root *Root, o uint32) uint64 {
 	for _, edge := range e.m.in.Edges {
 		i, inObject := e.m.x.find(uint64(edge.From))
-		if root != nil && (inObject || !root.Range.Contains(edge.From)) || root == nil && (!inObject || e.m.x.spans[i].obj != from) {
+		if root != nil && (inObject || !root.Range.Contains(edge.From)) || root == nil && (!inObject || e.m.x.objects[i] != from) {
 			continue
 		}
-		if i, ok := e.m.x.find(uint64(edge.To)); ok && e.m.x.spans[i].obj == o {
+		if i, ok := e.m.x.find(uint64(edge.To)); ok && e.m.x.objects[i] == o {
 			return uint64(edge.To)
 		}
 	}
@@ -306,24 +314,24 @@ func (e *explorer) edge(from uint32, root *Root, o uint32) uint64 {
 // referrers lists who points to the target among what is not reached.
 func (e *explorer) referrers(ctx context.Context, p *Path) error {
 	e.w = newWorker(ctx, e.m)
-	e.w.visit = func(span, from uint32, _, at uint64) {
-		if e.m.x.spans[span].obj != e.target {
+	e.w.visit = func(to, from uint32, _, at uint64) {
+		if e.m.x.objects[to] != e.target {
 			return
 		}
 		if p.ReferrerCount++; len(p.Referrers) < MaxReferrers {
-			p.Referrers = append(p.Referrers, e.hop(from, e.target, at))
+			p.Referrers = append(p.Referrers, e.hop(e.source(from), e.target, at))
 		}
 	}
-	for i, s := range e.m.x.spans[:len(e.m.x.spans)-1] {
+	for i, obj := range e.m.x.objects {
 		if i%1024 == 0 && ctx.Err() != nil {
 			return ctx.Err()
 		}
-		if e.from[s.obj] != noObject || e.m.in.Objects[s.obj].Flag&Ignore != 0 {
+		if e.from[obj] != none || e.m.in.Objects[obj].Flag&Ignore != 0 {
 			continue
 		}
 		if e.m.x.primary(uint32(i)) == uint32(i) {
-			for _, to := range e.m.edges[s.obj] {
-				e.w.tell(to, s.obj, atEdge)
+			for _, to := range e.m.edges[obj] {
+				e.w.tell(to, uint32(i), atEdge)
 			}
 		}
 		e.w.scanSpan(uint32(i))

@@ -23,10 +23,11 @@ const (
 // spans. From the first span of a bucket it is a step or two, whatever the
 // sizes are.
 //
-// For each object it holds 16 bytes for the span, 4 to 8 for buckets, and
+// For each object it holds 20 bytes for the span, 4 to 8 for buckets, and
 // another 36 at most where an object is alone in its chunk.
 type index struct {
-	spans   []span // a sentinel behind the last
+	spans   []span   // a sentinel behind the last
+	objects []uint32 // of each span
 	chunks  []chunk
 	shift   uint     // of the hash
 	buckets []uint32 // for each bucket the first span that ends in or behind it
@@ -96,8 +97,8 @@ func (x *index) listChunks() []chunk {
 		}
 		list = append(list, chunk{key, uint32(i), 1})
 	}
-	for i, s := range x.spans[:len(x.spans)-1] {
-		a, b := s.start>>chunkShift, x.last(s)>>chunkShift
+	for i := range x.objects {
+		a, b := x.spans[i].start>>chunkShift, x.last(uint32(i))>>chunkShift
 		enter(a, i)
 		if b-a > hugeChunks {
 			x.huge = append(x.huge, uint32(i))
@@ -118,7 +119,7 @@ func (x *index) fill(c chunk) {
 	at := c.key >> 8 << chunkShift
 	i := c.spans
 	for k := range b {
-		for i < uint32(len(x.spans)-1) && x.last(x.spans[i]) < at {
+		for i < uint32(len(x.objects)) && x.last(i) < at {
 			i++
 		}
 		b[k] = i
@@ -172,7 +173,7 @@ func (x *index) settle(w uint64, i uint32) (uint32, bool) {
 	} else if size < longSpan || w < s.start {
 		return 0, false
 	}
-	return i, w <= x.last(*s)
+	return i, w <= x.last(i)
 }
 
 // find returns the span of w.
@@ -188,7 +189,7 @@ func (x *index) find(w uint64) (uint32, bool) {
 // one stands for the object.
 func (x *index) spansOf(i uint32) []uint32 {
 	if x.spans[i].size&special != 0 {
-		if m := x.multi[x.spans[i].obj]; m != nil {
+		if m := x.multi[x.objects[i]]; m != nil {
 			return m
 		}
 	}
@@ -198,7 +199,7 @@ func (x *index) spansOf(i uint32) []uint32 {
 // primary returns the span that stands for the object of span i.
 func (x *index) primary(i uint32) uint32 {
 	if x.spans[i].size&special != 0 {
-		if m := x.multi[x.spans[i].obj]; m != nil {
+		if m := x.multi[x.objects[i]]; m != nil {
 			return m[0]
 		}
 	}
@@ -226,7 +227,7 @@ func (x *index) findBands(wordSize int) bands {
 	spans = spans[:sort.Search(len(spans), func(i int) bool { return spans[i].start >= top })]
 	var b bands
 	cuts := make([]int, 0, len(b.b)) // spans that begin a band, without the first
-	gap := func(i int) uint64 { return spans[i].start - x.last(spans[i-1]) }
+	gap := func(i int) uint64 { return spans[i].start - x.last(uint32(i-1)) }
 	for i := 1; i < len(spans); i++ {
 		switch {
 		case len(cuts) < len(b.b)-1:
@@ -245,7 +246,7 @@ func (x *index) findBands(wordSize int) bands {
 	first := 0
 	for k, next := range cuts {
 		b.b[k].lo = spans[first].start
-		b.b[k].n = min(x.last(spans[next-1]), top-1) - b.b[k].lo + 1
+		b.b[k].n = min(x.last(uint32(next-1)), top-1) - b.b[k].lo + 1
 		first = next
 	}
 	for k, r := range b.b {

@@ -13,7 +13,7 @@ import (
 func (m *marker) findLeaks(ctx context.Context, workers int, r *Result) error {
 	g := &graph{number: make([]uint32, len(r.States))}
 	for i, s := range r.States {
-		g.number[i] = noObject
+		g.number[i] = none
 		if s == Orphan || s == Unknown {
 			g.number[i] = uint32(len(g.objects))
 			g.objects = append(g.objects, uint32(i))
@@ -26,21 +26,20 @@ func (m *marker) findLeaks(ctx context.Context, workers int, r *Result) error {
 	pairs := make([][]uint64, workers)
 	for i := range ws {
 		ws[i] = newWorker(ctx, m)
-		ws[i].visit = func(span, from uint32, _, _ uint64) {
-			if to := g.number[m.x.spans[span].obj]; to != noObject {
-				pairs[i] = append(pairs[i], uint64(g.number[from])<<32|uint64(to))
+		ws[i].visit = func(to, from uint32, _, _ uint64) {
+			if to := g.number[m.x.objects[to]]; to != none {
+				pairs[i] = append(pairs[i], uint64(g.number[m.x.objects[from]])<<32|uint64(to))
 			}
 		}
 	}
-	for i, s := range m.x.spans[:len(m.x.spans)-1] {
-		if g.number[s.obj] != noObject {
-			ws[0].pend(uint32(i))
+	for i, obj := range m.x.objects {
+		if g.number[obj] == none {
+			continue
 		}
-	}
-	for from, to := range m.edges {
-		if g.number[from] != noObject {
-			for _, w := range to {
-				ws[0].tell(w, from, 0)
+		ws[0].pend(uint32(i))
+		if m.x.primary(uint32(i)) == uint32(i) {
+			for _, to := range m.edges[obj] {
+				ws[0].tell(to, uint32(i), atEdge)
 			}
 		}
 	}
@@ -67,7 +66,7 @@ func (m *marker) findLeaks(ctx context.Context, workers int, r *Result) error {
 // graph is the references among some objects, which it numbers anew.
 type graph struct {
 	objects []uint32 // indices in Input.Objects, ascending
-	number  []uint32 // for each of Input.Objects, or noObject
+	number  []uint32 // for each of Input.Objects, or none
 	first   []int    // for each node its first edge; one more at the end
 	edges   []uint32 // target nodes, ascending for each node
 }
@@ -92,7 +91,6 @@ func (g *graph) next(node uint32) []uint32 { return g.edges[g.first[node]:g.firs
 // components numbers the strongly connected components (Tarjan 1972, without
 // recursion: a list of a million orphans is a path of that length).
 func (g *graph) components() (of []uint32, n int) {
-	const none = math.MaxUint32
 	nodes := len(g.objects)
 	of = make([]uint32, nodes)
 	order, low := make([]uint32, nodes), make([]uint32, nodes)

@@ -24,7 +24,6 @@ type marker struct {
 	edges   map[uint32][]uint64 // by object
 	loose   []uint64            // edges from roots
 
-	counts  []uint32 // by span; of an object's spans the first counts
 	pending []uint64 // bit for each span that is to be scanned
 	// queued says for each region, a run of 1<<regionShift spans, that it is
 	// in the queue or about to be.
@@ -37,7 +36,6 @@ func newMarker(in *Input, workers int) *marker {
 	m.exclude = normal(in.Exclude)
 	m.setEdges()
 	n := len(m.x.spans)
-	m.counts = makeLarge[uint32](n, n)
 	m.pending = make([]uint64, (n+63)/64)
 	m.regionShift = 10
 	for m.regionShift > 6 && n>>m.regionShift < 32*workers {
@@ -93,7 +91,7 @@ func (m *marker) setEdges() {
 			for _, i := range m.x.spansOf(i) {
 				m.x.spans[i].size |= special
 			}
-			o := m.x.spans[i].obj
+			o := m.x.objects[i]
 			m.edges[o] = append(m.edges[o], to)
 			continue
 		}
@@ -106,7 +104,7 @@ func (m *marker) setEdges() {
 
 // words clips p to the words that lie wholly in it; ok is false where there
 // are none.
-func (m *marker) words(p piece) (_ piece, ok bool) {
+func (m *marker) words(p stretch) (_ stretch, ok bool) {
 	mask := m.f.size - 1
 	start := (p.start + mask) &^ mask
 	if start < p.start || start > p.last || p.start > p.last || p.last-start < mask {
@@ -118,7 +116,7 @@ func (m *marker) words(p piece) (_ piece, ok bool) {
 	} else {
 		n--
 	}
-	return piece{start, start + n, p.obj}, true
+	return stretch{start, start + n, p.from}, true
 }
 
 // rootJobs lists the roots' ranges as jobs, and their words.
@@ -139,11 +137,11 @@ func (m *marker) rootJobs(roots []Root) (jobs []job, words []uint64) {
 		if r.Range.Size() == 0 {
 			continue
 		}
-		p, ok := m.words(piece{uint64(r.Range.Start), uint64(r.Range.End - 1), noObject})
+		p, ok := m.words(stretch{uint64(r.Range.Start), uint64(r.Range.End - 1), none})
 		if !ok {
 			continue
 		}
-		j := job{piece: p, mem: m.in.Memory, exclude: true}
+		j := job{stretch: p, mem: m.in.Memory, exclude: true}
 		if r.Memory != nil {
 			j.mem, j.exclude = r.Memory, false
 		}

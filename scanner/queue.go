@@ -8,7 +8,7 @@ import (
 
 // job is a range to scan: a part of a root or of a large object.
 type job struct {
-	piece
+	stretch
 	mem     guestmem.Memory
 	exclude bool // Input.Exclude applies
 }

@@ -9,7 +9,7 @@ const batch = 256
 // cand is a word that may point into an object.
 type cand struct {
 	word  uint64
-	from  uint32 // object that holds the word
+	from  uint32 // first span of the object that holds the word
 	guess uint32 // span, see index.locate
 }
 
@@ -25,7 +25,7 @@ func (w *worker) push(word uint64, from uint32) {
 // one level of memory, and is so short that the processor is in many rounds
 // of it at once: what it waits for overlaps.
 func (w *worker) resolve() {
-	x, counts := w.m.x, w.m.counts
+	x := w.m.x
 	n := 0
 	for _, c := range w.cands {
 		if guess, ok := x.locate(c.word); ok {
@@ -36,14 +36,13 @@ func (w *worker) resolve() {
 	cands := w.cands[:n]
 	touched := uint64(0)
 	for i := range cands {
-		g := cands[i].guess
-		touched += x.spans[g].start + uint64(atomic.LoadUint32(&counts[g]))
+		touched += x.spans[cands[i].guess].start
 	}
 	w.touched = touched // or the compiler drops the loads
 	for i := range cands {
 		c := &cands[i]
-		if i, ok := x.settle(c.word, c.guess); ok && x.spans[i].obj != c.from {
-			w.mark(i)
+		if i, ok := x.settle(c.word, c.guess); ok {
+			w.mark(i, c.from)
 		}
 	}
 	w.cands = w.cands[:0]
@@ -57,16 +56,18 @@ func (w *worker) resolveLate() {
 	for len(w.late) > 0 {
 		c := w.late[len(w.late)-1]
 		w.late = w.late[:len(w.late)-1]
-		if i, ok := w.m.x.find(c.word); ok && w.m.x.spans[i].obj != c.from {
-			w.mark(i)
+		if i, ok := w.m.x.find(c.word); ok {
+			w.mark(i, c.from)
 		}
 	}
 }
 
-// mark counts a reference to span i.
-func (w *worker) mark(i uint32) {
-	i = w.m.x.primary(i)
-	c := &w.m.counts[i]
+// mark counts a reference to span i from the object of span from.
+func (w *worker) mark(i, from uint32) {
+	if i = w.m.x.primary(i); i == from {
+		return
+	}
+	c := &w.m.x.spans[i].count
 	// Full counts are left alone, for the sake of objects to which half of
 	// the memory points. Whoever counts first has the object scanned.
 	if atomic.LoadUint32(c)&countMask < countMax && atomic.AddUint32(c, 1) == 1 {
@@ -77,17 +78,17 @@ func (w *worker) mark(i uint32) {
 // reach has the object of span i, its first, scanned.
 func (w *worker) reach(i uint32) {
 	m := w.m
-	s := &m.x.spans[i]
-	if s.size&special == 0 {
+	if m.x.spans[i].size&special == 0 {
 		w.pend(i)
 		return
 	}
-	o := &m.in.Objects[s.obj]
+	obj := m.x.objects[i]
+	o := &m.in.Objects[obj]
 	if o.Flag&Ignore != 0 {
 		return
 	}
-	for _, to := range m.edges[s.obj] {
-		w.late = append(w.late, cand{word: to, from: s.obj})
+	for _, to := range m.edges[obj] {
+		w.late = append(w.late, cand{word: to, from: i})
 	}
 	if o.Flag&NoScan == 0 {
 		for _, i := range m.x.spansOf(i) {

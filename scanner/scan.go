@@ -74,15 +74,16 @@ func (in *Input) check() error {
 func (m *marker) run(workers []*worker) error {
 	q := newQueue(len(workers), len(m.queued))
 	w := workers[0]
-	for i, s := range m.x.spans[:len(m.x.spans)-1] {
-		if s.size&special != 0 && m.in.Objects[s.obj].Flag&(Gray|Ignore) == Gray && m.x.primary(uint32(i)) == uint32(i) {
-			m.counts[i] = rooted
+	for i, obj := range m.x.objects {
+		s := &m.x.spans[i]
+		if s.size&special != 0 && m.in.Objects[obj].Flag&(Gray|Ignore) == Gray && m.x.primary(uint32(i)) == uint32(i) {
+			s.count = rooted
 			w.reach(uint32(i))
 		}
 	}
 	jobs, words := m.rootJobs(m.in.Roots)
 	for _, word := range append(words, m.loose...) {
-		w.push(word, noObject)
+		w.push(word, none)
 	}
 	w.resolve()
 	w.todo = q.put(w.todo, w.out, jobs)
@@ -110,18 +111,18 @@ func (m *marker) result(workers []*worker) *Result {
 			r.States[i] = Reachable
 		}
 	}
-	for i, s := range m.x.spans[:len(m.x.spans)-1] {
-		c := m.counts[i]
+	for i, obj := range m.x.objects {
+		s := m.x.spans[i]
 		switch {
 		case s.size&special != 0 && m.x.primary(uint32(i)) != uint32(i):
 			continue
-		case s.size&special != 0 && m.in.Objects[s.obj].Flag&Ignore != 0:
-		case c != 0:
-			r.States[s.obj] = Reachable
+		case s.size&special != 0 && m.in.Objects[obj].Flag&Ignore != 0:
+		case s.count != 0:
+			r.States[obj] = Reachable
 		default:
-			r.States[s.obj] = white
+			r.States[obj] = white
 		}
-		r.Refs[s.obj] = uint8(min(c&countMask, countMax))
+		r.Refs[obj] = uint8(min(s.count&countMask, countMax))
 	}
 	return r
 }

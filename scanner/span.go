@@ -11,21 +11,25 @@ import (
 type gvaRange = guestmem.Range[guestmem.GVA]
 
 // span is a stretch of addresses that belongs to one object. Spans are
-// disjoint and sorted; nearly all objects have one.
+// disjoint and sorted; nearly all objects have one. What marking looks at
+// lies in one cache line.
 type span struct {
 	start uint64
 	// size is in bytes, at least 1; with the bit special set the object needs
 	// more than a look at this span, and special|longSpan says that size is
 	// in the index's long map.
 	size uint32
-	obj  uint32
+	// count is the number of references found, in the first span of an
+	// object, with the bit rooted where it needs none. While spans are
+	// sorted it is the object.
+	count uint32
 }
 
 const (
 	special  = 1 << 31
 	longSpan = special - 1
-	// noObject stands for a root where an object's index is expected.
-	noObject = math.MaxUint32
+	// none stands for a root where a span is expected, and generally.
+	none = math.MaxUint32
 )
 
 // longKey names a span whose size does not fit.
@@ -41,10 +45,10 @@ type piece struct {
 	obj         uint32
 }
 
-// lastOf returns the last address of size bytes at start; an empty range
+// clipped returns the last address of size bytes at start; an empty range
 // counts as one byte. The last byte of the address space, which no Range can
 // name, belongs to nobody.
-func lastOf(start, size uint64) uint64 {
+func clipped(start, size uint64) uint64 {
 	last := start + max(size, 1) - 1
 	if last < start {
 		return math.MaxUint64 - 1
@@ -64,7 +68,7 @@ func (x *index) setSpans(objects []Object) {
 		o := &objects[i]
 		obj := uint32(i)
 		if start := uint64(o.Addr); start < math.MaxUint64 {
-			s := x.span(start, lastOf(start, o.Size), obj)
+			s := x.span(start, clipped(start, o.Size), obj)
 			if o.Flag != 0 || o.Parts != nil || o.Copies != nil {
 				s.size |= special
 			}
@@ -86,7 +90,11 @@ func (x *index) setSpans(objects []Object) {
 	if overlap || extra > 0 {
 		x.findMulti(spans, len(objects))
 	}
-	x.spans = append(spans, span{start: math.MaxUint64, obj: noObject})
+	x.objects = makeLarge[uint32](len(spans), len(spans))
+	for i := range spans {
+		x.objects[i], spans[i].count = spans[i].count, 0
+	}
+	x.spans = append(spans, span{start: math.MaxUint64})
 }
 
 // span makes a span of an inclusive range.
@@ -102,17 +110,26 @@ func (x *index) span(start, last uint64, obj uint32) span {
 	return span{start, uint32(size), obj}
 }
 
-// last returns the last address of a span.
-func (x *index) last(s span) uint64 {
+// lastOf returns the last address of span s of object obj.
+func (x *index) lastOf(s span, obj uint32) uint64 {
 	if s.size&^special == longSpan {
-		return x.long[longKey{s.start, s.obj}]
+		return x.long[longKey{s.start, obj}]
+	}
+	return s.start + uint64(s.size&^special) - 1
+}
+
+// last returns the last address of span i.
+func (x *index) last(i uint32) uint64 {
+	s := x.spans[i]
+	if s.size&^special == longSpan {
+		return x.long[longKey{s.start, x.objects[i]}]
 	}
 	return s.start + uint64(s.size&^special) - 1
 }
 
 func (x *index) disjoint(spans []span) bool {
 	for i := 1; i < len(spans); i++ {
-		if x.last(spans[i-1]) >= spans[i].start {
+		if x.lastOf(spans[i-1], spans[i-1].count) >= spans[i].start {
 			return false
 		}
 	}
@@ -125,8 +142,8 @@ func (x *index) overlay(spans []span) []span {
 	pieces := make([]piece, len(spans))
 	flags := map[uint32]uint32{}
 	for i, s := range spans {
-		pieces[i] = piece{s.start, x.last(s), s.obj}
-		flags[s.obj] |= s.size & special
+		pieces[i] = piece{s.start, x.lastOf(s, s.count), s.count}
+		flags[s.count] |= s.size & special
 	}
 	x.long = nil
 	spans = spans[:0]
@@ -143,13 +160,13 @@ func (x *index) overlay(spans []span) []span {
 func (x *index) findMulti(spans []span, objects int) {
 	seen := make([]uint8, objects)
 	for _, s := range spans {
-		seen[s.obj] = min(seen[s.obj]+1, 2)
+		seen[s.count] = min(seen[s.count]+1, 2)
 	}
 	x.multi = map[uint32][]uint32{}
 	for i := range spans {
-		if s := &spans[i]; seen[s.obj] > 1 {
+		if s := &spans[i]; seen[s.count] > 1 {
 			s.size |= special
-			x.multi[s.obj] = append(x.multi[s.obj], uint32(i))
+			x.multi[s.count] = append(x.multi[s.count], uint32(i))
 		}
 	}
 }
@@ -169,7 +186,7 @@ func sortSpans(spans []span) []span {
 	}
 	if len(spans) < 4096 {
 		slices.SortFunc(spans, func(a, b span) int {
-			return cmp.Or(cmp.Compare(a.start, b.start), cmp.Compare(a.obj, b.obj))
+			return cmp.Or(cmp.Compare(a.start, b.start), cmp.Compare(a.count, b.count))
 		})
 		return spans
 	}
@@ -201,5 +218,5 @@ func sortSpans(spans []span) []span {
 }
 
 func less(a, b span) bool {
-	return a.start < b.start || a.start == b.start && a.obj < b.obj
+	return a.start < b.start || a.start == b.start && a.count < b.count
 }

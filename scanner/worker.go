@@ -23,18 +23,25 @@ const (
 	pageBytes = 1 << 12 // the smallest page of any guest
 )
 
+// stretch is the range [start, last] of an object or root that is read; from
+// is the object's first span, or none.
+type stretch struct {
+	start, last uint64
+	from        uint32
+}
+
 // worker is one goroutine's share of a scan.
 type worker struct {
 	ctx context.Context // of the call that the worker works for
 	m   *marker
 	// run holds the pieces being read, ascending, of whole words.
-	run   []piece
+	run   []stretch
 	cands []cand // candidates to be resolved
 	late  []cand // found while resolving
 	// visit, where not nil, is told of each reference in place of marking: to
-	// span, by word at address at of object from, in ascending order of at
-	// within one object.
-	visit func(span, from uint32, word, at uint64)
+	// one object from another, both by their first span, by the word at
+	// address at.
+	visit func(to, from uint32, word, at uint64)
 	todo  []uint32 // regions taken from the queue
 	out   []uint32 // regions for the queue
 	jobs  []job    // likewise
@@ -48,7 +55,7 @@ type worker struct {
 }
 
 func newWorker(ctx context.Context, m *marker) *worker {
-	return &worker{ctx: ctx, m: m, run: make([]piece, 0, maxPieces), cands: make([]cand, 0, batch)}
+	return &worker{ctx: ctx, m: m, run: make([]stretch, 0, maxPieces), cands: make([]cand, 0, batch)}
 }
 
 // work takes work from q until there is none.
@@ -79,7 +86,7 @@ func (w *worker) work(q *queue) {
 }
 
 func (w *worker) scanJob(j *job) {
-	w.run = append(w.run[:0], j.piece)
+	w.run = append(w.run[:0], j.stretch)
 	w.bytes += j.last - j.start + 1
 	w.scanRun(j.mem, j.exclude)
 }
@@ -104,28 +111,29 @@ func (w *worker) region(r uint32) {
 
 // scanSpan adds span i to the run.
 func (w *worker) scanSpan(i uint32) {
-	s := w.m.x.spans[i]
+	s := &w.m.x.spans[i]
+	start := s.start
 	if s.size&special == 0 {
-		w.add(piece{s.start, s.start + uint64(s.size) - 1, s.obj})
+		w.add(stretch{start, start + uint64(s.size) - 1, i})
 		return
 	}
-	o := &w.m.in.Objects[s.obj]
-	if o.Flag&(NoScan|Ignore) != 0 || o.Flag&NotMapped != 0 && s.start-uint64(o.Addr) < max(o.Size, 1) {
+	o := &w.m.in.Objects[w.m.x.objects[i]]
+	if o.Flag&(NoScan|Ignore) != 0 || o.Flag&NotMapped != 0 && start-uint64(o.Addr) < max(o.Size, 1) {
 		return
 	}
-	last := w.m.x.last(s)
+	last, from := w.m.x.last(i), w.m.x.primary(i)
 	if o.Parts == nil {
-		w.add(piece{s.start, last, s.obj})
+		w.add(stretch{start, last, from})
 		return
 	}
 	for _, p := range normal(o.Parts) {
-		w.add(piece{max(s.start, uint64(p.Start)), min(last, uint64(p.End-1)), s.obj})
+		w.add(stretch{max(start, uint64(p.Start)), min(last, uint64(p.End-1)), from})
 	}
 }
 
 // add adds the words that lie wholly in p to the run, after scanning the run
 // where they do not fit.
-func (w *worker) add(p piece) {
+func (w *worker) add(p stretch) {
 	p, ok := w.m.words(p)
 	if !ok {
 		return
@@ -142,13 +150,13 @@ func (w *worker) add(p piece) {
 	w.bytes += p.last - p.start + 1
 }
 
-func (w *worker) addLarge(p piece) {
+func (w *worker) addLarge(p stretch) {
 	w.scanRun(w.m.in.Memory, true)
 	if w.visit == nil && p.last-p.start < maxSplit {
-		w.jobs = split(w.jobs, job{piece: p, mem: w.m.in.Memory, exclude: true})
+		w.jobs = split(w.jobs, job{stretch: p, mem: w.m.in.Memory, exclude: true})
 		return
 	}
-	w.scanJob(&job{piece: p, mem: w.m.in.Memory, exclude: true})
+	w.scanJob(&job{stretch: p, mem: w.m.in.Memory, exclude: true})
 }
 
 // split appends j in parts of maxRun bytes, or whole where it is so large
@@ -239,9 +247,9 @@ func (w *worker) blocks(b []byte, at uint64, cur int, exclude bool) int {
 					continue
 				}
 				if word := f.word(b[off:n]); w.visit == nil {
-					w.push(word, w.run[cur].obj)
+					w.push(word, w.run[cur].from)
 				} else {
-					w.tell(word, w.run[cur].obj, a)
+					w.tell(word, w.run[cur].from, a)
 				}
 			}
 		}
@@ -252,8 +260,10 @@ func (w *worker) blocks(b []byte, at uint64, cur int, exclude bool) int {
 
 // tell has visit see a word.
 func (w *worker) tell(word uint64, from uint32, at uint64) {
-	if i, ok := w.m.x.find(word); ok && w.m.x.spans[i].obj != from {
-		w.visit(i, from, word, at)
+	if i, ok := w.m.x.find(word); ok {
+		if i = w.m.x.primary(i); i != from {
+			w.visit(i, from, word, at)
+		}
 	}
 }
 

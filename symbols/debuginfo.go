@@ -100,6 +100,9 @@ func (im *Image) readDebug() (di *debugInfo, err error) {
 			return nil, err
 		}
 	}
+	// Reading all headers has paged in most of these; few units are needed.
+	im.release(di.info)
+	im.release(abbrev)
 	slices.SortFunc(di.spans, func(a, b span) int {
 		if a.start < b.start {
 			return -1

@@ -291,3 +291,21 @@ func TestUnwindCFI(t *testing.T) {
 		}
 	}
 }
+
+// BenchmarkUnwind unwinds ten frames.
+func BenchmarkUnwind(b *testing.B) {
+	u := testUnwinder(b)
+	var s stackBuilder
+	for range 9 {
+		s.push(code(0x110), 1, 1, 2)
+	}
+	s.push(code(0x810))
+	var out [16]guestmem.GVA
+	b.ReportAllocs()
+	frames := 0
+	for b.Loop() {
+		n, _ := u.Unwind(10, guestmem.GVA(code(0)), testSP, 0, s.b, out[:])
+		frames = n
+	}
+	b.ReportMetric(float64(frames), "frames")
+}

@@ -288,6 +288,7 @@ func (r *runner) beginQuiet(s *site) error {
 		t.watched.Store(&[]uint64{})
 		r.quiet = &quietCall{patcher: s.patcher, ret: ret, sp: r.state.RSP}
 		r.changed() // rip
+		r.m.cfg.Logger.Debug("hooks taken out for the text's patcher", "patcher", fmt.Sprintf("%#x", uint64(s.patcher)), "return", fmt.Sprintf("%#x", ret))
 		return r.setDebug(execBreakpoints(r.m.caps.Trap, ret))
 	})
 }

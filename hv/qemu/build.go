@@ -11,14 +11,18 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 )
 
-//go:embed plugin/plugin.c plugin/api.h plugin/shared.h
+//go:embed plugin/*.c plugin/*.h
 var pluginSource embed.FS
 
-var pluginFiles = []string{"plugin.c", "api.h", "shared.h"}
+// pluginFiles are all of it, the ones to be compiled first.
+var pluginFiles = []string{"plugin.c", "hooks.c", "memory.c", "ring.c", "api.h", "plugin.h", "shared.h"}
+
+const pluginUnits = 4 // of pluginFiles
 
 var pluginFlags = []string{"-std=gnu11", "-O2", "-Wall", "-shared", "-fPIC", "-fvisibility=hidden"}
 
@@ -106,7 +110,7 @@ func compile(ctx context.Context, cc, tmp, path string) error {
 		}
 	}
 	out := filepath.Join(tmp, "plugin.so")
-	cmd := exec.CommandContext(ctx, cc, append(append([]string(nil), pluginFlags...), "-o", out, "plugin.c")...)
+	cmd := exec.CommandContext(ctx, cc, append(append(slices.Clone(pluginFlags), "-o", out), pluginFiles[:pluginUnits]...)...)
 	cmd.Dir = tmp
 	// The compiler's own temporary files go the same way.
 	cmd.Env = append(os.Environ(), "TMPDIR="+tmp, "LC_ALL=C")

@@ -66,7 +66,7 @@ func needGuest(t testing.TB) *testGuest {
 }
 
 func TestMain(m *testing.M) {
-	if run := os.Getenv("LEAKVISOR_QEMU_TEST_CHILD"); run != "" {
+	if run := os.Getenv(childEnv); run != "" {
 		childMain(run)
 		return
 	}

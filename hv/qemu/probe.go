@@ -1,0 +1,110 @@
+package qemu
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os/exec"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Check is one thing that this host must have.
+type Check struct {
+	Name   string // for example "plugin API"
+	OK     bool
+	Detail string // what was found, or why it is not there
+	Fix    string // how to get it, if it is not there
+}
+
+// pluginAPI is the least version of QEMU's plugin API that serves: it reads
+// registers and memory.
+const pluginAPI = 4
+
+var apiLine = regexp.MustCompile(`leakvisor plugin: api (\d+) to (\d+)`)
+
+// Probe says whether this host can run guests as config wants it; only Arch,
+// Binary, CC and CacheDir matter. It runs QEMU and the compiler for a moment,
+// and no guest.
+func Probe(ctx context.Context, config Config) []Check {
+	if config.Arch == nil || config.Arch.QEMU == nil {
+		return []Check{{Name: "QEMU", Detail: "QEMU runs no guests of this architecture"}}
+	}
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	binary := config.Binary
+	if binary == "" {
+		binary = config.Arch.QEMU.Binary
+	}
+	path, qemuErr := findQEMU(binary, config.Arch.QEMU.Package)
+	checks := []Check{checkQEMU(ctx, binary, path, qemuErr)}
+
+	cc, version, ccErr := compiler(ctx, config.CC)
+	checks = append(checks, outcomeOf("C compiler", fmt.Sprintf("%s (%s)", cc, version), ccErr))
+
+	api := Check{Name: "plugin API", Detail: "not tried without QEMU and a C compiler"}
+	if qemuErr == nil && ccErr == nil {
+		detail, err := probePlugin(ctx, path, config)
+		api = outcomeOf("plugin API", detail, err)
+	}
+	checks = append(checks, api)
+
+	f, err := newMemfd("leakvisor-probe", 4096)
+	if err == nil {
+		_ = f.Close()
+	}
+	return append(checks, outcomeOf("memory files (memfd)", "with seals", err))
+}
+
+// outcomeOf makes a Check of an error, or of its absence.
+func outcomeOf(name, detail string, err error) Check {
+	if err == nil {
+		return Check{Name: name, OK: true, Detail: detail}
+	}
+	c := Check{Name: name, Detail: err.Error()}
+	var missing *MissingError
+	if errors.As(err, &missing) {
+		c.Detail, c.Fix = "missing: "+missing.What, missing.Fix
+		if missing.Reason != nil {
+			c.Detail += " (" + missing.Reason.Error() + ")"
+		}
+	}
+	return c
+}
+
+func checkQEMU(ctx context.Context, name, path string, err error) Check {
+	if err != nil {
+		return outcomeOf(name, "", err)
+	}
+	out, err := exec.CommandContext(ctx, path, "-version").Output()
+	first, _, _ := strings.Cut(string(out), "\n")
+	return outcomeOf(name, strings.TrimSpace(first), err)
+}
+
+// probePlugin lets QEMU load the plugin, which says what API it was offered
+// and refuses to go on.
+func probePlugin(ctx context.Context, qemu string, config Config) (string, error) {
+	dir, err := cacheDir(config.CacheDir)
+	if err != nil {
+		return "", err
+	}
+	plugin, err := buildPlugin(ctx, dir, config.CC)
+	if err != nil {
+		return "", err
+	}
+	// "none" is a machine without anything, which every QEMU has.
+	out, err := exec.CommandContext(ctx, qemu, "-no-user-config", "-nodefaults", "-display", "none",
+		"-machine", "none", "-plugin", "file="+escape(plugin)+",probe=on").CombinedOutput()
+	if m := apiLine.FindSubmatch(out); m != nil {
+		if newest, _ := strconv.Atoi(string(m[2])); newest >= pluginAPI {
+			return fmt.Sprintf("versions %s to %s, %d is used", m[1], m[2], pluginAPI), nil
+		}
+	}
+	reason := errors.New(tailOf(string(out), 3))
+	if len(out) == 0 && err != nil {
+		reason = err
+	}
+	return "", &MissingError{What: "a QEMU with plugin API 4", Fix: fixQEMU(config.Arch.QEMU.Package), Reason: reason}
+}
