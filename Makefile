@@ -60,13 +60,11 @@ test-race:
 		$(GO) test -race -short $$packages
 
 lint:
-	@unformatted=$$(gofmt -l $$(git ls-files -co --exclude-standard '*.go')); \
+	@unformatted=$$(gofmt -l .); \
 	if [ -n "$$unformatted" ]; then echo "not gofmt'd: $$unformatted"; exit 1; fi
 	$(GO) vet ./...
 	$(STATICCHECK) ./...
-	@for script in $$(git ls-files -co --exclude-standard '*.sh' .ci/run); do \
-		bash -n "$$script"; \
-	done
+	@find scripts .ci -name '*.sh' -o -path .ci/run | xargs -n1 bash -n
 
 # Each fuzz target for $(FUZZTIME), with its seeds and what was found before.
 fuzz-short:

@@ -32,8 +32,6 @@ const (
 	PageSpecial
 	// PageKernel is in use by anybody else in the kernel.
 	PageKernel
-
-	pageClasses
 )
 
 func (c PageClass) String() string {

@@ -165,24 +165,24 @@ type Slab struct {
 }
 
 // Object returns the address of object i.
-func (s *Slab) Object(i int) guestmem.GVA {
-	return s.Base + guestmem.GVA(s.Cache.RedLeft+uint64(i)*s.Cache.Size)
+func (sl *Slab) Object(i int) guestmem.GVA {
+	return sl.Base + guestmem.GVA(sl.Cache.RedLeft+uint64(i)*sl.Cache.Size)
 }
 
 // Index returns which object an address is in, its padding included, or -1.
-func (s *Slab) Index(a guestmem.GVA) int {
-	if a < s.Base {
+func (sl *Slab) Index(a guestmem.GVA) int {
+	if a < sl.Base {
 		return -1
 	}
-	i := uint64(a-s.Base) / s.Cache.Size
-	if i >= uint64(s.Objects) {
+	i := uint64(a-sl.Base) / sl.Cache.Size
+	if i >= uint64(sl.Objects) {
 		return -1
 	}
 	return int(i)
 }
 
 // Allocated says whether object i is in use.
-func (s *Slab) Allocated(i int) bool { return i >= 0 && i < s.Objects && bit(s.used, uint64(i)) }
+func (sl *Slab) Allocated(i int) bool { return i >= 0 && i < sl.Objects && bit(sl.used, uint64(i)) }
 
 // Slabs knows the slabs of a paused guest.
 type Slabs struct {

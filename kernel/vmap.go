@@ -161,17 +161,3 @@ func (k *Kernel) VMStruct(addr guestmem.GVA) (*VMStruct, error) {
 	}
 	return v, nil
 }
-
-// VmapCache returns the address of the slab cache of vmap_areas, zero before
-// there is one.
-func (k *Kernel) VmapCache() (guestmem.GVA, error) {
-	at, err := k.word("vmap_area_cachep")
-	return guestmem.GVA(at), err
-}
-
-// VmapWords returns the words of the vmap_area at addr that name addresses.
-// Free areas have them too: theirs are the ends of their busy neighbours.
-func (k *Kernel) VmapWords(addr guestmem.GVA) [2]guestmem.Range[guestmem.GVA] {
-	r := k.at(addr)
-	return [2]guestmem.Range[guestmem.GVA]{r.span(k.lay.vmap.start), r.span(k.lay.vmap.end)}
-}

@@ -44,7 +44,9 @@ type picture struct {
 type object struct {
 	hooks.Object
 	class hooks.Class
-	cache string
+	// cache is the slab cache, by the name of one of those merged into it.
+	cache     string
+	cacheAddr guestmem.GVA
 }
 
 // audit compares the tracker's live slab objects with the guest's own slab
@@ -154,8 +156,6 @@ func (p *picture) onStack(a guestmem.GVA) bool {
 func (s *Session) slabObjects(p *picture) {
 	slabs, err := s.kernel.Slabs(p.pages)
 	p.doubt("slab caches", err)
-	areas, areasErr := s.kernel.VmapCache()
-	p.doubt("the cache of vmalloc areas", areasErr)
 	live := s.tracker.LiveSet(hooks.Slab)
 	p.objects = slices.Grow(p.objects, live.Len())
 	p.in.Objects = slices.Grow(p.in.Objects, live.Len())
@@ -167,12 +167,7 @@ func (s *Session) slabObjects(p *picture) {
 					continue
 				}
 				p.audit.allocated++
-				at := sl.Object(i)
-				if sl.Cache.Addr == areas {
-					words := s.kernel.VmapWords(at)
-					p.in.Exclude = append(p.in.Exclude, words[:]...)
-				}
-				if o := live.Get(at); o != nil {
+				if o := live.Get(sl.Object(i)); o != nil {
 					p.audit.tracked++
 					p.addSlab(*o, sl.Cache)
 				}
@@ -208,7 +203,7 @@ func (s *Session) slabObjects(p *picture) {
 func (p *picture) addSlab(o hooks.Object, cache *kernel.Cache) {
 	obj := object{Object: o, class: hooks.Slab}
 	if cache != nil {
-		obj.cache, obj.Size = cache.Name, cache.ObjectSize
+		obj.cache, obj.cacheAddr, obj.Size = cache.Name, cache.Addr, cache.ObjectSize
 	} else if page := p.pages.PageSize(); o.Size >= page {
 		whole := page
 		for whole < o.Size && whole < 1<<62 {

@@ -3,6 +3,7 @@ package leak
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"sort"
@@ -20,17 +21,14 @@ import (
 type rules struct {
 	*annotations.Matcher
 	builtin int // how many are Linux's
-	// traces has the rules that a backtrace allows. What an address in it
-	// means depends on the modules that were loaded then.
-	traces  map[traceKey][]int
+	// traces has the rules that a backtrace allows, by how many modules had
+	// come or gone before, which decides what its addresses mean, and by the
+	// backtrace's number; nil where that is not known yet.
+	traces  map[int][][]int
 	img     *symbols.Image
 	inlined map[[2]string][]symbols.Range // copies of a function, and where
+	from    map[int]uint64                // offsets in bytes where a scan area begins, by rule
 	modules []uint64                      // events at which a module came or went, ascending
-}
-
-type traceKey struct {
-	stack   uint32
-	modules int // how many came or went before
 }
 
 func newRules(img *symbols.Image, suppress []annotations.Rule) (*rules, error) {
@@ -42,9 +40,10 @@ func newRules(img *symbols.Image, suppress []annotations.Rule) (*rules, error) {
 	r := &rules{
 		Matcher: annotations.NewMatcher(all, hooks.Names()),
 		builtin: len(linux),
-		traces:  map[traceKey][]int{},
+		traces:  map[int][][]int{},
 		img:     img,
 		inlined: map[[2]string][]symbols.Range{},
+		from:    map[int]uint64{},
 	}
 	// Reading debug information takes long: better now than with the guest
 	// paused.
@@ -56,8 +55,35 @@ func newRules(img *symbols.Image, suppress []annotations.Rule) (*rules, error) {
 				}
 			}
 		}
+		if all[i].Action == annotations.ScanArea {
+			if err := r.findFrom(i); err != nil {
+				return nil, err
+			}
+		}
 	}
 	return r, nil
+}
+
+// findFrom finds where the scan area of rule i begins. In a kernel without
+// that structure the rule does nothing.
+func (r *rules) findFrom(i int) error {
+	rule := &r.Rules()[i]
+	typ, member, _ := strings.Cut(rule.From, ".")
+	var near []string
+	for _, c := range rule.Caller {
+		near = append(near, string(c))
+	}
+	st, err := r.img.Struct(typ, near...)
+	if err == nil {
+		var f symbols.Field
+		if f, err = st.Field(member); err == nil {
+			r.from[i] = f.Offset
+		}
+	}
+	if err != nil && !errors.Is(err, symbols.ErrNotFound) {
+		return fmt.Errorf("%s: %w", rule.Pos(), err)
+	}
+	return nil
 }
 
 // copies returns where a function was inlined in the source file of another.
@@ -79,20 +105,24 @@ func (r *rules) modulesChanged(seq uint64) { r.modules = append(r.modules, seq) 
 
 // trace returns the rules that an object's backtrace allows.
 func (s *Session) trace(o hooks.Object) []int {
-	r := s.rules
-	key := traceKey{s.tracker.Stack(o), sort.Search(len(r.modules), func(i int) bool { return r.modules[i] > o.Seq })}
-	found, ok := r.traces[key]
-	if !ok {
-		var frames []annotations.Frame
-		for _, f := range s.backtrace(o) {
-			frames = append(frames, annotations.Frame{Function: f.Symbol, Module: f.Module})
-		}
-		found = r.Trace(frames, func(i int, function string) bool {
-			return s.inlined(s.tracker.Backtrace(o)[i], i, function, frames[i].Function)
-		})
-		r.traces[key] = found
+	r, stack := s.rules, s.tracker.Stack(o)
+	changes := sort.Search(len(r.modules), func(i int) bool { return r.modules[i] > o.Seq })
+	traces := r.traces[changes]
+	if uint64(stack) < uint64(len(traces)) && traces[stack] != nil {
+		return traces[stack]
 	}
-	return found
+	var frames []annotations.Frame
+	for _, f := range s.backtrace(o) {
+		frames = append(frames, annotations.Frame{Function: f.Symbol, Module: f.Module})
+	}
+	pcs := s.tracker.Backtrace(o)
+	found := r.Trace(frames, func(i int, function string) bool { return s.inlined(pcs[i], i, function, frames[i].Function) })
+	if need := int(stack) + 1 - len(traces); need > 0 {
+		traces = append(traces, make([][]int, need)...)
+		r.traces[changes] = traces
+	}
+	traces[stack] = append([]int{}, found...)
+	return traces[stack]
 }
 
 // inlined says whether the address in frame i of a backtrace is in a copy of
@@ -113,24 +143,54 @@ func (s *Session) inlined(pc guestmem.GVA, i int, function, into string) bool {
 	return slices.ContainsFunc(ranges, func(r symbols.Range) bool { return r.Contains(link) })
 }
 
+// pointer reads a pointer variable of the kernel, zero where there is none.
+func (s *Session) pointer(variable string) guestmem.GVA {
+	at, ok := s.kernel.Addr(variable)
+	if !ok {
+		return 0
+	}
+	word := make([]byte, s.arch.WordSize)
+	if err := guestmem.Read(s.kmem, at, word); err != nil {
+		return 0
+	}
+	return guestmem.GVA(s.arch.Word(word))
+}
+
 // mark finds the rule of each object, the first that matches, and keeps from
 // being scanned what a rule says holds no references. That a rule covers an
 // object is no part of the scan, so that what it hides can be told: see
 // cover.
 func (s *Session) mark(p *picture) {
 	p.covers = map[int]int{}
+	caches := map[string]guestmem.GVA{}
+	var o *object
+	var what annotations.Object
+	what.CacheIn = func(variable string) bool {
+		at, ok := caches[variable]
+		if !ok {
+			at = s.pointer(variable)
+			caches[variable] = at
+		}
+		return at != 0 && at == o.cacheAddr
+	}
 	for i := range p.objects {
-		o := &p.objects[i]
-		what := annotations.Object{Kind: o.class.String(), Cache: o.cache, Size: o.Size}
+		o = &p.objects[i]
+		what.Kind, what.Cache, what.Size = o.class.String(), o.cache, o.Size
 		for _, rule := range s.trace(o.Object) {
 			if !s.rules.Holds(rule, &what) {
 				continue
 			}
-			action := s.rules.Rules()[rule].Action
-			if action == annotations.NoScan {
+			switch s.rules.Rules()[rule].Action {
+			case annotations.NoScan:
 				p.in.Objects[i].Flag |= scanner.NoScan
-			} else if _, ok := p.covers[i]; !ok {
-				p.covers[i] = rule
+			case annotations.ScanArea:
+				if from, ok := s.rules.from[rule]; ok && from < o.Size {
+					p.in.Objects[i].Parts = []gvaRange{{Start: o.Addr + guestmem.GVA(from), End: o.Addr + guestmem.GVA(o.Size)}}
+				}
+			default:
+				if _, ok := p.covers[i]; !ok {
+					p.covers[i] = rule
+				}
 			}
 		}
 	}

@@ -12,15 +12,10 @@ import (
 
 // rec is as large as what a tracker keeps for an object.
 type rec struct {
-	addr    guestmem.GVA
-	size    uint64
-	seq     uint64
-	jiffies uint64
-	stack   uint32
-	comm    uint32
-	pid     int32
-	hook    uint16
-	kind    uint8
+	addr guestmem.GVA
+	size uint64
+	seq  uint64
+	_    [3]uint64 // time, backtrace, task
 }
 
 func extent(r *rec) (guestmem.GVA, uint64) { return r.addr, r.size }

@@ -131,38 +131,54 @@ func (x *index) fill(c chunk) {
 
 func hash(key uint64, shift uint) uint64 { return key * 0x9e3779b97f4a7c15 >> shift }
 
-// locate returns a span from which it is not far to that of w. Where it says
-// false, w is in none.
-func (x *index) locate(w uint64) (guess uint32, ok bool) {
+// A bucket is an index in buckets, shifted left by 8 bits, and in those how
+// far behind the bucket's start an address lies, in 256ths of its size.
+
+// bucket returns the bucket of w. Where it says false w is in no span, unless
+// in a huge one.
+func (x *index) bucket(w uint64) (b uint64, ok bool) {
 	key := w >> chunkShift
-	for h := hash(key, x.shift); ; h = (h + 1) & uint64(len(x.chunks)-1) {
+	h := hash(key, x.shift)
+	for {
 		c := &x.chunks[h]
 		if c.key>>8 == key && c.key != 0 {
-			shift := c.key & 0xff
+			shift := c.key & 63
 			at := w & (1<<chunkShift - 1)
-			b := x.buckets[c.buckets+uint32(at>>shift):][:2]
-			// Spans in one bucket, if many, are as good as evenly spaced.
-			return b[0] + uint32((at&(1<<shift-1))*uint64(b[1]-b[0])>>shift), true
+			return uint64(c.buckets)<<8 + at<<8>>shift, true
 		}
 		if c.key == 0 {
-			return x.locateHuge(w)
+			return 0, false
 		}
+		h = (h + 1) & uint64(len(x.chunks)-1)
 	}
 }
 
-func (x *index) locateHuge(w uint64) (guess uint32, ok bool) {
+// guess returns a span from which it is not far to that of an address in
+// bucket b. Spans in one bucket, if many, are as good as evenly spaced.
+func (x *index) guess(b uint64) uint32 {
+	p := x.buckets[b>>8:][:2]
+	return p[0] + uint32(b&255*uint64(p[1]-p[0])>>8)
+}
+
+// findHuge finds the span of w in a chunk that has no buckets.
+func (x *index) findHuge(w uint64) (uint32, bool) {
 	i := sort.Search(len(x.huge), func(i int) bool { return x.spans[x.huge[i]].start > w })
 	if i == 0 {
 		return 0, false
 	}
-	return x.huge[i-1], true
+	huge := x.huge[i-1]
+	return huge, w <= x.last(huge)
 }
 
 // settle finds the span of w from a guess.
 func (x *index) settle(w uint64, i uint32) (uint32, bool) {
 	spans := x.spans
-	for i > 0 && spans[i].start > w {
+	for spans[i].start > w && i > 0 {
 		i--
+	}
+	// Mostly it is this span or the next, as if by the toss of a coin.
+	if spans[i+1].start <= w {
+		i++
 	}
 	for spans[i+1].start <= w { // the sentinel's start is never reached
 		i++
@@ -178,11 +194,13 @@ func (x *index) settle(w uint64, i uint32) (uint32, bool) {
 
 // find returns the span of w.
 func (x *index) find(w uint64) (uint32, bool) {
-	guess, ok := x.locate(w)
-	if !ok || w == math.MaxUint64 {
+	if w == math.MaxUint64 {
 		return 0, false
 	}
-	return x.settle(w, guess)
+	if b, ok := x.bucket(w); ok {
+		return x.settle(w, x.guess(b))
+	}
+	return x.findHuge(w)
 }
 
 // spansOf returns all spans of the object of span i, the lowest first: that

@@ -11,7 +11,6 @@ import (
 type reference struct {
 	in    *Input
 	refs  []int
-	gone  bool // something unreadable among what was reached
 	bad   map[uint64]bool
 	bytes uint64
 }

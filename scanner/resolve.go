@@ -8,9 +8,10 @@ const batch = 256
 
 // cand is a word that may point into an object.
 type cand struct {
-	word  uint64
-	from  uint32 // first span of the object that holds the word
-	guess uint32 // span, see index.locate
+	word   uint64
+	bucket uint64 // see index.bucket
+	from   uint32 // first span of the object that holds the word
+	guess  uint32 // span, see index.guess
 }
 
 // push adds a candidate, a word in one of the bands.
@@ -27,13 +28,19 @@ func (w *worker) push(word uint64, from uint32) {
 func (w *worker) resolve() {
 	x := w.m.x
 	n := 0
-	for _, c := range w.cands {
-		if guess, ok := x.locate(c.word); ok {
-			w.cands[n] = cand{c.word, c.from, guess}
+	for i := range w.cands {
+		c := &w.cands[i]
+		if b, ok := x.bucket(c.word); ok {
+			w.cands[n] = cand{word: c.word, bucket: b, from: c.from}
 			n++
+		} else if i, ok := x.findHuge(c.word); ok {
+			w.mark(i, c.from)
 		}
 	}
 	cands := w.cands[:n]
+	for i := range cands {
+		cands[i].guess = x.guess(cands[i].bucket)
+	}
 	touched := uint64(0)
 	for i := range cands {
 		touched += x.spans[cands[i].guess].start

@@ -37,11 +37,20 @@ apt_update() {
 		say "apt-get update had errors, going on with what it got"
 }
 
+# What apt prints is shown only where it fails.
 apt_install() {
+	local log
+
 	say "installing: $*"
-	as_root apt-get install -y -qq --no-install-recommends \
+	log=$(mktemp)
+	as_root apt-get install -y -q --no-install-recommends \
 		-o DPkg::Lock::Timeout=300 -o Acquire::Retries=3 \
-		-o Dpkg::Use-Pty=0 "$@" >&2
+		-o Dpkg::Use-Pty=0 "$@" >"$log" 2>&1 || {
+		tail -n 40 "$log" >&2
+		rm -f "$log"
+		die "apt-get could not install: $*"
+	}
+	rm -f "$log"
 }
 
 installed() {

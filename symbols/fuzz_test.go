@@ -100,7 +100,6 @@ func TestDeepNesting(t *testing.T) {
 	for range depth {
 		info = append(info, 1)
 	}
-	// The longest debug section of the file gives its place.
 	im, err := newImage("file", withSections(t, map[string][]byte{".debug_info": info, ".debug_abbrev": abbrev}), nil)
 	if err != nil {
 		t.Fatal(err)

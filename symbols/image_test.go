@@ -154,9 +154,37 @@ func TestOpenErrors(t *testing.T) {
 	}
 }
 
-// without returns a copy of a 64-bit little-endian ELF file in which one
-// section is of the type SHT_NULL.
+// TestCodeStripped reads a file as objcopy --only-keep-debug leaves it.
+func TestCodeStripped(t *testing.T) {
+	b := retyped(t, testdata(t, "amd64.elf"), ".text", elf.SHT_NOBITS)
+	im, err := newImage("file", retyped(t, b, ".rodata", elf.SHT_NOBITS), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := im.Release(); !errors.Is(err, ErrNoContent) {
+		t.Errorf("Release: %v", err)
+	}
+	if s, err := im.Struct("outer", "function"); err != nil || s.Size == 0 {
+		t.Errorf("Struct: %v", err)
+	}
+	f, err := im.Symbol("function")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s, ok := im.FuncAt(f.Addr + 1); !ok || s != f {
+		t.Errorf("FuncAt = %+v, %v", s, ok)
+	}
+}
+
+// without returns a copy of a file that lacks a section.
 func without(t testing.TB, b []byte, name string) []byte {
+	t.Helper()
+	return retyped(t, b, name, elf.SHT_NULL)
+}
+
+// retyped returns a copy of a 64-bit little-endian ELF file in which one
+// section is of another type.
+func retyped(t testing.TB, b []byte, name string, typ elf.SectionType) []byte {
 	t.Helper()
 	f, err := elf.NewFile(bytes.NewReader(b))
 	if err != nil {
@@ -166,7 +194,7 @@ func without(t testing.TB, b []byte, name string) []byte {
 	table := binary.LittleEndian.Uint64(b[40:])
 	for i, s := range f.Sections {
 		if s.Name == name {
-			binary.LittleEndian.PutUint32(b[table+uint64(i)*64+4:], uint32(elf.SHT_NULL))
+			binary.LittleEndian.PutUint32(b[table+uint64(i)*64+4:], uint32(typ))
 			return b
 		}
 	}

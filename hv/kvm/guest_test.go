@@ -7,6 +7,7 @@ import (
 	"context"
 	"debug/elf"
 	"errors"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"sync"
@@ -17,6 +18,9 @@ import (
 	"github.com/leakvisor/leakvisor/guestmem"
 	"github.com/leakvisor/leakvisor/hv"
 )
+
+// envGuest names the built guest where there is no compiler.
+const envGuest = "LEAKVISOR_KVM_GUEST"
 
 const guestDir = "../../testdata/guests/freestanding"
 
@@ -30,20 +34,29 @@ type guest struct {
 // five bytes at each function's start, and return thunks.
 func buildGuest(t testing.TB) *guest {
 	t.Helper()
+	if path := os.Getenv(envGuest); path != "" {
+		return openGuest(t, path)
+	}
 	cc, err := exec.LookPath("gcc")
 	if err != nil {
-		t.Skip("needs gcc, to build the freestanding guest")
+		t.Skipf("needs gcc, to build the freestanding guest, or %s: the built one", envGuest)
 	}
-	g := &guest{path: filepath.Join(t.TempDir(), "guest"), symbols: map[string]elf.Symbol{}}
+	path := filepath.Join(t.TempDir(), "guest")
 	out, err := exec.CommandContext(t.Context(), cc, "-O2", "-g", "-Wall",
 		"-ffreestanding", "-nostdlib", "-static", "-no-pie", "-fno-pic", "-mcmodel=kernel", "-mno-red-zone",
-		"-mgeneral-regs-only", "-fno-stack-protector", "-fcf-protection=none", "-fno-asynchronous-unwind-tables",
+		"-mgeneral-regs-only", "-fno-stack-protector", "-fcf-protection=none", "-fno-asynchronous-unwind-tables", "-fno-toplevel-reorder",
 		"-pg", "-mfentry", "-mnop-mcount", "-mrecord-mcount", "-mfunction-return=thunk-extern",
-		"-Wl,--build-id", "-Wl,-T,"+filepath.Join(guestDir, "guest.lds"), "-Wl,-z,max-page-size=4096", "-o", g.path,
+		"-Wl,--build-id", "-Wl,-T,"+filepath.Join(guestDir, "guest.lds"), "-Wl,-z,max-page-size=4096", "-o", path,
 		filepath.Join(guestDir, "head.S"), filepath.Join(guestDir, "alloc.c"), filepath.Join(guestDir, "main.c")).CombinedOutput()
 	if err != nil {
 		t.Fatalf("building the guest: %v\n%s", err, out)
 	}
+	return openGuest(t, path)
+}
+
+func openGuest(t testing.TB, path string) *guest {
+	t.Helper()
+	g := &guest{path: path, symbols: map[string]elf.Symbol{}}
 	f, err := elf.Open(g.path)
 	if err != nil {
 		t.Fatal(err)

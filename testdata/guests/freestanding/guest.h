@@ -28,8 +28,10 @@ int kmem_cache_alloc_bulk(void *cache, u32 flags, u64 n, void **p);
 void kmem_cache_free_bulk(void *cache, u64 n, void **p);
 void *plain_alloc(u64 size, u32 flags);
 void plain_free(const void *p);
+void kfree_end(void);
 
 /* head.S */
 void triple_fault(void);
+void __x86_return_thunk(void);
 
 #endif

@@ -123,6 +123,35 @@ noinline void spin(void)
 		ticks++;
 }
 
+/*
+ * patch_returns does what Linux's apply_returns does: each jump from kfree to
+ * the return thunk must be there, and becomes a return. Counts what it found
+ * otherwise.
+ */
+u64 patched, surprises;
+
+noinline void patch_returns(void)
+{
+	u8 *p = (u8 *)kfree, thunk[5] = { 0xe9 };
+
+	for (; p + 5 <= (u8 *)kfree_end; p++) {
+		*(int *)(thunk + 1) = (u8 *)__x86_return_thunk - (p + 5);
+		for (int i = 0;; i++) {
+			if (i == 5) {
+				*p = 0xc3;
+				for (i = 1; i < 5; i++)
+					p[i] = 0xcc;
+				patched++;
+				break;
+			}
+			if (p[i] != thunk[i])
+				break;
+		}
+	}
+	if (*(u8 *)kfree != 0x0f)
+		surprises++;
+}
+
 static u64 number(const char *s)
 {
 	u64 n = 0;
@@ -158,6 +187,13 @@ noinline void start_kernel(u8 *params)
 		break;
 	case 's': /* run until told to stop */
 		spin();
+		break;
+	case 'a': /* rewrite the text of kfree */
+		churn(100, 0, &kept, orphans, &norphans);
+		patch_returns();
+		/* Time for an overwritten hook to be noticed. */
+		checkpoint(0, 0, 0, 0, 0, 0);
+		churn(100, 0, &kept, orphans, &norphans);
 		break;
 	case 'd': /* write 10 pages */
 		checkpoint(0, 0, 0, 0, 0, 0);

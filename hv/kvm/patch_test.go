@@ -1,0 +1,98 @@
+//go:build linux && amd64
+
+package kvm
+
+import (
+	"testing"
+	"time"
+
+	"github.com/leakvisor/leakvisor/guestmem"
+	"github.com/leakvisor/leakvisor/hv"
+)
+
+// TestPatcher lets the guest rewrite the text that is hooked, with the tracer
+// told of it: the guest finds its own text, and nothing is missed.
+func TestPatcher(t *testing.T) {
+	caps := needKVM(t)
+	if !caps.ExecBreakpoints {
+		t.Skip("needs execution breakpoints")
+	}
+	g := buildGuest(t)
+	m := g.boot(t, caps, "a", nil)
+	cc := newCallChecker(t, 2)
+	h := &script{plan: &hv.Plan{
+		Hooks:    []hv.Hook{g.hook(t, "__kmalloc"), g.hook(t, "kfree")},
+		Patchers: []guestmem.GVA{g.gva(t, "patch_returns")},
+	}}
+	h.event = cc.event
+	if err := run(t, m, h); err != nil {
+		t.Fatal(err)
+	}
+	if n := g.word(t, m, "patched"); n == 0 {
+		t.Error("the guest did not find what it wanted to patch")
+	}
+	if n := g.word(t, m, "surprises"); n != 0 {
+		t.Errorf("the guest saw %d hooks in its text", n)
+	}
+	if cc.entries[0] != 200 || cc.exits != cc.entries[0]+cc.entries[1] || len(cc.open) != 0 || m.Lost() != 0 {
+		t.Errorf("entries %v, exits %d, open %d, lost %d", cc.entries, cc.exits, len(cc.open), m.Lost())
+	}
+}
+
+// TestOverwritten lets something overwrite hooks behind the tracer's back:
+// that is noticed, counted, and mended.
+func TestOverwritten(t *testing.T) {
+	caps := needKVM(t)
+	if len(caps.Trap.code()) == 0 {
+		t.Skip("needs traps in the guest's text")
+	}
+	g := buildGuest(t)
+	m := g.boot(t, caps, "a", nil)
+	free := g.hook(t, "kfree")
+	after, exits := 0, 0
+	h := &script{plan: &hv.Plan{Hooks: []hv.Hook{free, {Name: "checkpoint", Entry: g.gva(t, "checkpoint"), Sync: true}}}}
+	h.event = func(ev *hv.Event) error {
+		switch {
+		case ev.Kind == hv.Exit:
+			exits++
+		case ev.Hook == 0:
+			after++
+		case after > 0 && exits > 0 && m.Lost() == 0 && ev.Args[0] == 0:
+			after, exits = 0, 0
+			return overwrite(t, g, m, free)
+		}
+		return nil
+	}
+	if err := run(t, m, h); err != nil {
+		t.Fatal(err)
+	}
+	if want := uint64(len(free.Exits) + 1); m.Lost() != want {
+		t.Errorf("lost %d, want %d", m.Lost(), want)
+	}
+	if after == 0 || exits != after {
+		t.Errorf("after it was mended: %d entries, %d exits", after, exits)
+	}
+}
+
+// overwrite puts other code where the hooks of f are, and waits until that is
+// noticed.
+func overwrite(t *testing.T, g *guest, m *Machine, f hv.Hook) error {
+	space := g.reader(t, m).Memory.(*guestmem.AddressSpace)
+	if err := writeSpace(space, m.vm.ram, uint64(f.Entry), []byte{0x66, 0x0f, 0x1f, 0x04, 0x00}); err != nil { // another nop
+		return err
+	}
+	for _, x := range f.Exits {
+		if err := writeSpace(space, m.vm.ram, uint64(x), []byte{0xc3, 0xcc, 0xcc, 0xcc, 0xcc}); err != nil {
+			return err
+		}
+	}
+	if err := m.verify(t.Context()); err != nil {
+		return err
+	}
+	for end := time.Now().Add(runLimit); m.Lost() == 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("nothing was noticed")
+		}
+	}
+	return nil
+}
