@@ -44,6 +44,15 @@ func TestUsageErrors(t *testing.T) {
 	}
 }
 
+// TestDoctorWithoutTools: where nothing is installed, doctor says what to do.
+func TestDoctorWithoutTools(t *testing.T) {
+	t.Setenv("PATH", t.TempDir())
+	t.Setenv("LEAKVISOR_CACHE", t.TempDir())
+	if got := run([]string{"doctor"}); got != exitUsage {
+		t.Errorf("exit status %d, want %d", got, exitUsage)
+	}
+}
+
 func TestVerdictStatus(t *testing.T) {
 	for v, want := range map[report.Verdict]int{report.Clean: 0, report.Leaks: 1, report.Unknown: 4, "": 4} {
 		if got := verdictStatus(v); got != want {

@@ -215,7 +215,9 @@ func (r *runner) perform(s *site) bool {
 // step lets the guest itself execute the displaced instructions, with its own
 // text back in place and all other vCPUs standing still.
 func (r *runner) step(s *site) error {
-	r.changed() // rip
+	if err := r.leaveTrap(); err != nil {
+		return err
+	}
 	return r.alone(func() error {
 		s.text.write(s.orig[:len(s.armed)])
 		defer func() {
@@ -226,6 +228,23 @@ func (r *runner) step(s *site) error {
 		}()
 		return r.stepOut(s.at, max(s.length, 1))
 	})
+}
+
+// leaveTrap finishes a trap after which rip shall stay where the trap is. KVM
+// takes an unchanged rip for an "out" that is still to be passed.
+func (r *runner) leaveTrap() error {
+	if r.m.caps.Trap == TrapOut && !r.m.caps.FinishIO {
+		regs := *r.state.Regs
+		if err := r.finish(); err != nil {
+			return err
+		}
+		if err := r.load(); err != nil {
+			return err
+		}
+		*r.state.Regs = regs
+	}
+	r.changed() // rip
+	return nil
 }
 
 // stepOut steps until the vCPU has left [at, at+n).
@@ -278,6 +297,9 @@ func (r *runner) beginQuiet(s *site) error {
 	if err != nil {
 		return fmt.Errorf("kvm: the return address of the text's patcher at %#x: %w", s.at, err)
 	}
+	if err := r.leaveTrap(); err != nil {
+		return err
+	}
 	return r.alone(func() error {
 		t := &r.m.tracer
 		if sites := t.sites.Load(); sites != nil {
@@ -287,7 +309,6 @@ func (r *runner) beginQuiet(s *site) error {
 		t.sites.Store(&none)
 		t.watched.Store(&[]uint64{})
 		r.quiet = &quietCall{patcher: s.patcher, ret: ret, sp: r.state.RSP}
-		r.changed() // rip
 		r.m.cfg.Logger.Debug("hooks taken out for the text's patcher", "patcher", fmt.Sprintf("%#x", uint64(s.patcher)), "return", fmt.Sprintf("%#x", ret))
 		return r.setDebug(execBreakpoints(r.m.caps.Trap, ret))
 	})

@@ -157,7 +157,7 @@ func TestGDBRegisters(t *testing.T) {
 		case "qXfer:features:read:target.xml:0,ffb":
 			return "m<target/>"
 		case "Hg2":
-			return "!+$T02thread:01;#32+$OK#9a" // a stop reply comes first
+			return "!+$T02thread:01;#04+$OK#9a" // a stop reply comes first
 		case "p0":
 			return "1122334455667788"
 		case "p10":
@@ -230,7 +230,7 @@ func TestGDBAbsorb(t *testing.T) {
 	if n, ok := unread(mine); !ok || n != 0 {
 		t.Errorf("unread %d, %v after the peer read", n, ok)
 	}
-	_, _ = io.WriteString(peer, "$T02thread:01;#32")
+	_, _ = io.WriteString(peer, "$T02thread:01;#04")
 	if err := g.absorb(); err != nil {
 		t.Fatal(err)
 	}

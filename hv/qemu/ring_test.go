@@ -14,8 +14,7 @@ import (
 
 const testRingSize = 64 << 10
 
-// testRing is a ring in ordinary memory, which the test writes to. It is not
-// mapped twice: the second half is a copy where needed.
+// testRing is a ring without a plugin, which the test writes to.
 type testRing struct {
 	*ring
 	headV, tailV  atomic.Uint64

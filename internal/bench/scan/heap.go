@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/binary"
+	"fmt"
 	"math/rand/v2"
 
 	"github.com/leakvisor/leakvisor/guestmem"
@@ -20,11 +21,18 @@ const (
 
 // shape says what heap to make.
 type shape struct {
-	name    string
 	objects int
 	word    int
 	order   binary.ByteOrder
 	dense   float64 // share of words that point into objects
+}
+
+func (s shape) String() string {
+	order := "little"
+	if s.order == binary.ByteOrder(binary.BigEndian) {
+		order = "big"
+	}
+	return fmt.Sprintf("%.1f million objects, %.0f %% pointers, %d-bit %s-endian", float64(s.objects)/1e6, 100*s.dense, 8*s.word, order)
 }
 
 // heap is memory at consecutive addresses, mapped by huge pages: objects in
@@ -33,7 +41,10 @@ type heap struct {
 	shape
 	base  uint64
 	mem   []byte
+	roots uint64 // offset of the root memory
+	age   []int  // of each object, by address
 	input *scanner.Input
+	sum   uint64 // of all that was read
 }
 
 // View implements guestmem.Memory.
@@ -46,8 +57,7 @@ func (h *heap) View(a guestmem.GVA, n int) ([]byte, error) {
 	return h.mem[off:][:n], nil
 }
 
-// newHeap makes a heap in which everything is reachable but one object in a
-// thousand. Objects are listed in random order, as ages are.
+// newHeap makes a heap of shape s.
 func newHeap(s shape) *heap {
 	rng := rand.New(rand.NewPCG(1, uint64(s.objects)))
 	h := &heap{shape: s, base: 0xffff888100000000}
@@ -65,67 +75,112 @@ func newHeap(s shape) *heap {
 		}
 		size += slabPage
 	}
-	roots := size
-	word := uint64(s.word)
+	h.roots = size
 	// Each object needs one word that points to it.
-	size = max(size+rootBytes, uint64(float64(s.objects)*float64(word)/s.dense))
+	size = max(size+rootBytes, uint64(float64(s.objects)*float64(s.word)/s.dense))
 	size = (size + slabPage - 1) / slabPage * slabPage
 	h.mem = make([]byte, size)
-	rng.Shuffle(len(objects), func(i, j int) { objects[i], objects[j] = objects[j], objects[i] })
-	h.input = &scanner.Input{WordSize: s.word, Order: s.order, Memory: h, Objects: objects,
-		Roots: []scanner.Root{{Name: "roots", Class: scanner.ClassPages,
-			Range: guestmem.Range[guestmem.GVA]{Start: guestmem.GVA(h.base + roots), End: guestmem.GVA(h.base + size)}}}}
-	h.link(rng, roots)
+	h.link(rng, objects)
 	h.fill(rng)
+	h.input = &scanner.Input{WordSize: s.word, Order: s.order, Memory: h, Objects: make([]scanner.Object, s.objects),
+		Roots: []scanner.Root{{Name: "roots", Class: scanner.ClassPages,
+			Range: guestmem.Range[guestmem.GVA]{Start: guestmem.GVA(h.base + h.roots), End: guestmem.GVA(h.base + size)}}}}
+	for i, k := range h.age {
+		h.input.Objects[k] = objects[i]
+	}
 	return h
 }
 
-// link writes the pointers: each object is pointed to by a root or an object
-// linked before it, one in a hundred by the one before it, as in a list.
-func (h *heap) link(rng *rand.Rand, roots uint64) {
-	objects := h.input.Objects
-	word := uint64(h.word)
-	slot := func(linked int) uint64 {
-		for {
-			a := roots + rng.Uint64N(uint64(len(h.mem))-roots)&^(word-1)
-			if linked > 0 && rng.Uint64N(uint64(len(h.mem))) < roots {
-				o := &objects[rng.IntN(linked)]
-				a = uint64(o.Addr) - h.base + rng.Uint64N(o.Size)&^(word-1)
+// link writes the pointers. objects are by address; h.age becomes the order
+// in which they are linked: each from a root or an object linked before.
+func (h *heap) link(rng *rand.Rand, objects []scanner.Object) {
+	h.age = rng.Perm(len(objects))
+	byAge := make([]int, len(objects))
+	for i, k := range h.age {
+		byAge[k] = i
+	}
+	link := -1 // the last object of the list
+	for k, i := range byAge {
+		if orphan(k) {
+			continue
+		}
+		to := uint64(objects[i].Addr) + rng.Uint64N(objects[i].Size)*uint64(rng.IntN(2))
+		if k%100 == 1 {
+			if link >= 0 {
+				h.put(uint64(objects[link].Addr)-h.base, to)
+				link = i
+				continue
 			}
-			if h.get(a) == 0 {
+			link = i
+		}
+		h.put(h.slot(rng, objects, byAge, k), to)
+	}
+	words := float64(len(h.mem)) / float64(h.word)
+	for n := int(words*h.dense) - len(objects); n > 0; n-- {
+		from := rng.IntN(len(objects))
+		to := rng.IntN(len(objects))
+		if rng.IntN(2) == 0 {
+			to = min(max(from+rng.IntN(512)-256, 0), len(objects)-1)
+		}
+		if a := h.inside(rng, &objects[from]); a != 0 && !orphan(h.age[to]) {
+			h.put(a, uint64(objects[to].Addr))
+		}
+	}
+}
+
+// orphan says whether nothing shall point to the object of age k.
+func orphan(k int) bool { return k%1000 == 999 }
+
+// slot finds a free word for a pointer to the object of age k: in a root or an
+// older object, in proportion to their memory, half of them near.
+func (h *heap) slot(rng *rand.Rand, objects []scanner.Object, byAge []int, k int) uint64 {
+	word := uint64(h.word)
+	size := uint64(len(h.mem))
+	near := rng.IntN(2) == 0
+	for try := 0; ; try++ {
+		if k == 0 || rng.Uint64N(size) >= h.roots || try > 20 {
+			a := rng.Uint64N(size - h.roots)
+			if near && try < 10 {
+				// What is near in the objects is near in the roots.
+				share := float64(uint64(objects[byAge[k]].Addr)-h.base) / float64(h.roots)
+				a = min(uint64(share*float64(size-h.roots))+rng.Uint64N(1<<16), size-h.roots-1)
+			}
+			if a = h.roots + a&^(word-1); h.get(a) == 0 {
+				return a
+			}
+			continue
+		}
+		from := byAge[rng.IntN(k)]
+		if near {
+			from = min(max(byAge[k]+rng.IntN(512)-256, 0), len(objects)-1)
+		}
+		if h.age[from] < k && !orphan(h.age[from]) {
+			if a := h.inside(rng, &objects[from]); a != 0 {
 				return a
 			}
 		}
 	}
-	for i := range objects {
-		to := uint64(objects[i].Addr)
-		switch {
-		case i%1000 == 999:
-			continue // an orphan
-		case i > 0 && i%1000 < 10:
-			a := uint64(objects[i-1].Addr) - h.base
-			if i%1000 > 0 && h.get(a) == 0 {
-				h.put(a, to)
-				continue
-			}
-		}
-		h.put(slot(i-i/1000), to+rng.Uint64N(objects[i].Size)*uint64(rng.IntN(2)))
+}
+
+// inside returns a free word of o, not its first, which is for the list, or
+// zero where the first try is none.
+func (h *heap) inside(rng *rand.Rand, o *scanner.Object) uint64 {
+	word := uint64(h.word)
+	a := uint64(o.Addr) - h.base + word + rng.Uint64N(o.Size-word)&^(word-1)
+	if h.get(a) != 0 {
+		return 0
 	}
-	words := float64(len(h.mem)) / float64(word)
-	for n := int(words*h.dense) - len(objects); n > 0; n-- {
-		o := &objects[rng.IntN(len(objects))]
-		if rng.IntN(1000) > 0 && n%1000 == 999 {
-			continue
-		}
-		k := rng.IntN(len(objects))
-		if k%1000 == 999 {
-			k--
-		}
-		a := uint64(o.Addr) - h.base + rng.Uint64N(o.Size)&^(word-1)
-		if h.get(a) == 0 {
-			h.put(a, uint64(objects[k].Addr))
+	return a
+}
+
+// check says whether a scan found exactly the orphans.
+func (h *heap) check(r *scanner.Result) error {
+	for k, s := range r.States {
+		if (s == scanner.Orphan) != orphan(k) || s == scanner.Unknown {
+			return fmt.Errorf("%v: the state of object %d is %d", h.shape, k, s)
 		}
 	}
+	return nil
 }
 
 // fill writes what is no pointer where nothing is: zeros, numbers, text and

@@ -1,4 +1,10 @@
-// Command scan measures the scanner beside a plain read of the same memory.
+// Command scan measures the scanner and the live set, each beside its limit
+// and in one run, and exits 1 when a goal is missed.
+//
+// The heaps are synthetic: slab pages of objects in random order of age, root
+// pages, and pointers of which half lead to a neighbour (within 64 KiB, as
+// what was allocated together does) and half anywhere. All but one object in
+// a thousand are reachable, one in a hundred only as a link of a list.
 package main
 
 import (
@@ -6,66 +12,67 @@ import (
 	"encoding/binary"
 	"flag"
 	"fmt"
+	"io"
 	"os"
-	"slices"
-	"time"
-
-	"github.com/leakvisor/leakvisor/scanner"
+	"runtime"
 )
 
 func main() {
-	n := flag.Int("n", 1000000, "")
-	word := flag.Int("word", 8, "")
-	dense := flag.Float64("dense", 0.01, "")
+	size := flag.String("size", "full", "small, or full: up to 5 million objects, which takes 9 GB of memory and minutes")
+	runs := flag.Int("runs", 5, "runs of each, of which the median counts")
 	flag.Parse()
-	h := newHeap(shape{"x", *n, *word, binary.LittleEndian, *dense})
-	fmt.Println("heap", len(h.mem)>>20, "MiB")
-	var rd, s1, s2 []float64
-	for range 5 {
-		t := time.Now()
-		read(h.mem)
-		rd = append(rd, time.Since(t).Seconds())
-		for _, w := range []int{1, 2} {
-			t = time.Now()
-			r, err := scanner.Scan(context.Background(), h.input, &scanner.Options{Workers: w})
-			if err != nil {
-				fmt.Fprintln(os.Stderr, err)
-				os.Exit(1)
-			}
-			d := time.Since(t).Seconds()
-			if w == 1 {
-				s1 = append(s1, d)
-			} else {
-				s2 = append(s2, d)
-			}
-			o := 0
-			for _, s := range r.States {
-				if s == scanner.Orphan {
-					o++
-				}
-			}
-			_ = o
-			if w == 1 && len(s1) == 1 {
-				fmt.Println("orphans", o, "bytes", r.Bytes>>20)
-			}
-		}
+	objects := []int{200_000, 1_000_000, 5_000_000}
+	switch *size {
+	case "full":
+	case "small":
+		objects = []int{50_000}
+	default:
+		fmt.Fprintf(os.Stderr, "-size %s: it is small or full\n", *size)
+		os.Exit(2)
 	}
-	for _, x := range [][]float64{rd, s1, s2} {
-		slices.Sort(x)
-		fmt.Printf("%.3f s  %.2f GB/s\n", x[2], float64(len(h.mem))/x[2]/1e9)
+	r := &report{out: os.Stdout}
+	if err := measure(context.Background(), r, objects, max(*runs, 1)); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(2)
+	}
+	if r.missed > 0 {
+		fmt.Printf("%d goals missed\n", r.missed)
+		os.Exit(1)
 	}
 }
 
-var sink uint64
-
-func read(b []byte) {
-	var s0, s1, s2, s3 uint64
-	for len(b) >= 64 {
-		s0 += binary.LittleEndian.Uint64(b) + binary.LittleEndian.Uint64(b[32:])
-		s1 += binary.LittleEndian.Uint64(b[8:]) + binary.LittleEndian.Uint64(b[40:])
-		s2 += binary.LittleEndian.Uint64(b[16:]) + binary.LittleEndian.Uint64(b[48:])
-		s3 += binary.LittleEndian.Uint64(b[24:]) + binary.LittleEndian.Uint64(b[56:])
-		b = b[64:]
+func measure(ctx context.Context, r *report, objects []int, runs int) error {
+	fmt.Fprintf(r.out, "%d CPUs, %s/%s, medians of %d runs\n", runtime.GOMAXPROCS(0), runtime.GOOS, runtime.GOARCH, runs)
+	events(r, objects[len(objects)-1], runs)
+	for _, n := range objects {
+		for _, dense := range []float64{0.01, 0.3} {
+			for _, word := range []int{8, 4} {
+				for _, order := range []binary.ByteOrder{binary.LittleEndian, binary.BigEndian} {
+					if err := scans(ctx, r, shape{n, word, order, dense}, runs); err != nil {
+						return err
+					}
+				}
+			}
+		}
 	}
-	sink += s0 + s1 + s2 + s3
+	return nil
+}
+
+// report prints figures and counts missed goals.
+type report struct {
+	out    io.Writer
+	missed int
+}
+
+// figure prints one figure. With a goal, ok says whether it is met.
+func (r *report) figure(name, value, goal string, ok bool) {
+	if goal == "" {
+		fmt.Fprintf(r.out, "%s: %s\n", name, value)
+		return
+	}
+	if !ok {
+		r.missed++
+		goal += ", MISSED"
+	}
+	fmt.Fprintf(r.out, "%s: %s (goal: %s)\n", name, value, goal)
 }

@@ -1,0 +1,133 @@
+package main
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"runtime"
+	"slices"
+	"time"
+
+	"github.com/leakvisor/leakvisor/guestmem"
+	"github.com/leakvisor/leakvisor/liveset"
+	"github.com/leakvisor/leakvisor/scanner"
+)
+
+// scans measures one heap: a plain read of its memory, and scans with 1, 2
+// and all CPUs, interleaved.
+func scans(ctx context.Context, r *report, s shape, runs int) error {
+	h := newHeap(s)
+	workers := []int{1}
+	for _, n := range []int{2, runtime.GOMAXPROCS(0)} {
+		if n <= runtime.GOMAXPROCS(0) && n > workers[len(workers)-1] {
+			workers = append(workers, n)
+		}
+	}
+	reads := make([]float64, 0, runs)
+	times := make([][]float64, len(workers))
+	peak, scanned := uint64(0), uint64(0)
+	for range runs {
+		start := time.Now()
+		h.sum += read(h.mem)
+		reads = append(reads, time.Since(start).Seconds())
+		for i, n := range workers {
+			runtime.GC()
+			before := allocated()
+			start = time.Now()
+			res, err := scanner.Scan(ctx, h.input, &scanner.Options{Workers: n})
+			if err != nil {
+				return err
+			}
+			times[i] = append(times[i], time.Since(start).Seconds())
+			peak = max(peak, allocated()-before)
+			scanned = res.Bytes
+			if err := h.check(res); err != nil {
+				return err
+			}
+		}
+	}
+	limit := float64(len(h.mem)) / median(reads) / 1e9
+	one := median(times[0])
+	r.figure(s.String()+", plain read", fmt.Sprintf("%.2f GB/s", limit), "", true)
+	for i, n := range workers {
+		t := median(times[i])
+		name := fmt.Sprintf("%s, scan on %d CPUs", s, n)
+		rate := float64(scanned) / t / 1e9
+		value := fmt.Sprintf("%.2f GB/s, %.0f %% of the read, %.0f ms", rate, 100*rate/limit, 1000*t)
+		switch {
+		case n == 1 && s.dense < 0.1:
+			r.figure(name, value, "at least 60 % of the read", rate/limit >= 0.6)
+		case n == 2:
+			r.figure(name, fmt.Sprintf("%s, %.2f times one", value, one/t), "at least 1.7 times one", one/t >= 1.7)
+		default:
+			r.figure(name, value, "", true)
+		}
+	}
+	per := float64(peak) / float64(s.objects)
+	r.figure(s.String()+", memory for the scan, all that it allocates", fmt.Sprintf("%.1f bytes an object", per), "at most 64", per <= 64)
+	return nil
+}
+
+// allocated returns how much has been allocated since the start, in bytes.
+func allocated() uint64 {
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.TotalAlloc
+}
+
+func median(v []float64) float64 {
+	v = slices.Clone(v)
+	slices.Sort(v)
+	return v[len(v)/2]
+}
+
+// read adds up all words of b: as fast as one CPU gets memory.
+func read(b []byte) uint64 {
+	var s0, s1, s2, s3 uint64
+	for ; len(b) >= 64; b = b[64:] {
+		s0 += binary.LittleEndian.Uint64(b) + binary.LittleEndian.Uint64(b[32:])
+		s1 += binary.LittleEndian.Uint64(b[8:]) + binary.LittleEndian.Uint64(b[40:])
+		s2 += binary.LittleEndian.Uint64(b[16:]) + binary.LittleEndian.Uint64(b[48:])
+		s3 += binary.LittleEndian.Uint64(b[24:]) + binary.LittleEndian.Uint64(b[56:])
+	}
+	return s0 + s1 + s2 + s3
+}
+
+// record is what a tracker keeps for an allocation.
+type record struct {
+	addr              guestmem.GVA
+	size, seq, jiffie uint64
+	stack, comm       uint32
+	pid               int32
+	hook, kind        uint16
+}
+
+// events measures the live set with n objects: each step is one allocation
+// and one free of an old object at another place.
+func events(r *report, n, runs int) {
+	// A permutation of the slots, so that neighbours in time are not in space.
+	at := func(i int) guestmem.GVA { return 0xffff888100000000 + guestmem.GVA(i*2654435761%(2*n))*64 }
+	var rates, bytes []float64
+	for range runs {
+		runtime.GC()
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		set := liveset.New(func(r *record) (guestmem.GVA, uint64) { return r.addr, r.size })
+		for i := range n {
+			set.Put(record{addr: at(i), seq: uint64(i)})
+		}
+		runtime.GC()
+		runtime.ReadMemStats(&after)
+		bytes = append(bytes, float64(after.HeapAlloc-before.HeapAlloc)/float64(n))
+		start := time.Now()
+		for i := n; i < 2*n; i++ {
+			set.Put(record{addr: at(i), seq: uint64(i)})
+			set.Remove(at(i - n))
+		}
+		rates = append(rates, 2*float64(n)/time.Since(start).Seconds())
+	}
+	name := fmt.Sprintf("live set, %d objects", n)
+	rate, per := median(rates), median(bytes)
+	r.figure(name+", inserts and removals on one CPU", fmt.Sprintf("%.2f million a second", rate/1e6), "at least 2 million", rate >= 2e6)
+	r.figure(name+", memory", fmt.Sprintf("%.1f bytes an object", per), "at most 64", per <= 64)
+}
