@@ -6,12 +6,20 @@ import (
 	"time"
 )
 
-var errTimeout = errors.New("the guest's time is up")
+var (
+	errTimeout = errors.New("the guest's time is up")
+	errHalted  = errors.New("the guest does not go on")
+)
+
+// grace is how long a guest may take from the moment that ends it to its end:
+// one that halts, or panics without panic= on its command line, stays.
+const grace = 5 * time.Second
 
 // ask scans at intervals and on demand until ctx is done. It runs beside the
 // run's goroutine, to which Interrupt brings each scan.
 func (s *Session) ask(ctx context.Context, cancel context.CancelCauseFunc) error {
-	every, timeout := tick(s.o.ScanEvery), (<-chan time.Time)(nil)
+	every, ending := tick(s.o.ScanEvery), s.ended
+	var timeout, halted <-chan time.Time
 	defer every.Stop()
 	if s.o.Timeout > 0 {
 		t := time.NewTimer(s.o.Timeout)
@@ -30,6 +38,10 @@ func (s *Session) ask(ctx context.Context, cancel context.CancelCauseFunc) error
 		case <-timeout:
 			err = s.interrupt(ctx, "timeout")
 			cancel(errTimeout)
+		case <-ending:
+			ending, halted = nil, time.After(grace)
+		case <-halted:
+			cancel(errHalted)
 		}
 		if err != nil && ctx.Err() == nil {
 			cancel(err)

@@ -67,12 +67,11 @@ type Progress struct {
 // Session is one run of one guest. All its state belongs to the goroutine
 // that Run is called on.
 type Session struct {
-	img   *symbols.Image
-	m     Machine
-	arch  *arch.Arch
-	o     Options
-	log   *slog.Logger
-	began time.Time
+	img  *symbols.Image
+	m    Machine
+	arch *arch.Arch
+	o    Options
+	log  *slog.Logger
 
 	slide   uint64
 	space   *symbols.Space
@@ -84,8 +83,9 @@ type Session struct {
 	modules *moduleFiles
 	rules   *rules
 
-	seq     uint64 // of the latest event
-	ending  string // the moment that ends the guest, once it came
+	seq     uint64        // of the latest event
+	ending  string        // the moment that ends the guest, once it came
+	ended   chan struct{} // closed then
 	panics  bool
 	reports int
 	gaps    []string // why nothing can be proven, besides what a scan finds
@@ -95,7 +95,7 @@ var _ hv.Handler = (*Session)(nil)
 
 // New returns a session for a machine that has not run yet.
 func New(img *symbols.Image, m Machine, o *Options) (*Session, error) {
-	s := &Session{img: img, m: m, arch: img.Arch(), log: slog.New(slog.DiscardHandler), began: time.Now()}
+	s := &Session{img: img, m: m, arch: img.Arch(), log: slog.New(slog.DiscardHandler), ended: make(chan struct{})}
 	if o != nil {
 		s.o = *o
 	}
@@ -132,7 +132,7 @@ func (s *Session) Run(ctx context.Context) error {
 	switch {
 	case errors.Is(cause, errTimeout):
 		return fmt.Errorf("%w: it did not power off within %v", ErrGuestFailed, s.o.Timeout)
-	case err != nil && !(s.ending != "" && errors.Is(err, hv.ErrGuestGone)):
+	case err != nil && !errors.Is(cause, errHalted) && !(s.ending != "" && errors.Is(err, hv.ErrGuestGone)):
 		return err
 	case askErr != nil:
 		return askErr
@@ -235,6 +235,7 @@ func (s *Session) moment(m *hooks.Moment, ev *hv.Event) error {
 			return nil
 		}
 		s.ending, s.panics = m.Name, m.Kind == hooks.Panicked
+		defer close(s.ended)
 		if s.o.ScanAtEnd {
 			return s.paused(context.Background(), func() error { return s.scan(m.Name) })
 		}

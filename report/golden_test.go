@@ -102,6 +102,13 @@ func sampleLeaks() *Report {
 			},
 			{Address: 0xffff888004000000, Size: 16384, Kind: Pages, AgeMS: 0, Comm: "kworker/0:2", PID: 9},
 		},
+		Annotated: []Rule{
+			{"not_leak caller __register_sysctl_init", "linux.rules", 19, "A table registered while booting is never unregistered.", 2, 192},
+		},
+		Suppressed: []Rule{
+			{"suppress function other_*", "my.rules", 3, "", 12, 1536},
+			{"suppress cache gone: BUG:", "my.rules", 7, "", 0, 0},
+		},
 	}
 }
 

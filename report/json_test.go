@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"maps"
 	"math"
 	"os"
 	"reflect"
@@ -74,6 +75,7 @@ func TestSchemaDescribesTheModel(t *testing.T) {
 		switch {
 		case m.Kind() == reflect.Struct:
 			properties, _ := s["properties"].(map[string]any)
+			properties = maps.Clone(properties)
 			for i := range m.NumField() {
 				name, _, _ := strings.Cut(m.Field(i).Tag.Get("json"), ",")
 				p, ok := properties[name].(map[string]any)

@@ -12,13 +12,13 @@ func testBands(wordSize int) bands {
 	if wordSize == 8 {
 		objects = []Object{{Addr: 0x1000, Size: 100}, {Addr: 0x7ffffffffffff000, Size: 1 << 13}, {Addr: ^gva(0) - 4096, Size: 1 << 12}}
 	}
-	return newIndex(objects, wordSize).bands
+	return newIndex(objects, wordSize, 1).bands
 }
 
 func TestFilters(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	for _, fm := range formats {
-		for _, b := range []bands{testBands(fm.size), newIndex(nil, fm.size).bands, newIndex([]Object{{Addr: 0, Size: ^uint64(0)}}, fm.size).bands} {
+		for _, b := range []bands{testBands(fm.size), newIndex(nil, fm.size, 1).bands, newIndex([]Object{{Addr: 0, Size: ^uint64(0)}}, fm.size, 1).bands} {
 			in := &Input{WordSize: fm.size, Order: fm.order}
 			f := newFormat(in)
 			slow := map[string]filter{"64LE": filter64LE, "64BE": filter64BE, "32LE": filter32LE, "32BE": filter32BE}[fm.name]

@@ -1,11 +1,10 @@
 package scanner
 
 import (
-	"cmp"
 	"math"
 	"math/bits"
-	"slices"
 	"sort"
+	"sync"
 )
 
 const (
@@ -33,8 +32,10 @@ type index struct {
 	buckets []uint32 // for each bucket the first span that ends in or behind it
 	huge    []uint32 // spans that are in not all of their chunks
 	long    map[longKey]uint64
+	several bool                // some object may have other than one span
 	multi   map[uint32][]uint32 // all spans of the objects that have several
 	bands   bands
+	mu      sync.Mutex // of long
 }
 
 // chunk is an entry of the hash table.
@@ -46,17 +47,17 @@ type chunk struct {
 	spans   uint32 // only while the table is made
 }
 
-func newIndex(objects []Object, wordSize int) *index {
+func newIndex(objects []Object, wordSize, workers int) *index {
 	x := &index{}
-	x.setSpans(objects)
-	x.bands = x.findBands(wordSize)
-	x.setChunks()
+	x.setSpans(objects, workers)
+	x.bands = x.findBands(wordSize, workers)
+	x.setChunks(workers)
 	return x
 }
 
 // setChunks builds the hash table and the buckets.
-func (x *index) setChunks() {
-	list := x.listChunks()
+func (x *index) setChunks(workers int) {
+	list := x.listChunks(workers)
 	size := 2
 	for size < len(list)*2 {
 		size *= 2
@@ -76,8 +77,13 @@ func (x *index) setChunks() {
 		total += 1<<(chunkShift-shift) + 1
 	}
 	x.buckets = makeLarge[uint32](total, total)
+	shares(workers, total, func(_, lo, hi int) {
+		first := sort.Search(len(list), func(i int) bool { return int(list[i].buckets) >= lo })
+		for ; first < len(list) && int(list[first].buckets) < hi; first++ {
+			x.fill(list[first])
+		}
+	})
 	for _, c := range list {
-		x.fill(c)
 		h := hash(c.key>>8, x.shift)
 		for x.chunks[h].key != 0 {
 			h = (h + 1) & uint64(size-1)
@@ -88,28 +94,43 @@ func (x *index) setChunks() {
 
 // listChunks lists the chunks in which a span lies, with the first span in
 // the place of buckets, and the number of spans.
-func (x *index) listChunks() []chunk {
-	var list []chunk
-	enter := func(key uint64, i int) {
-		if n := len(list); n > 0 && list[n-1].key == key {
-			list[n-1].spans++
-			return
+func (x *index) listChunks(workers int) []chunk {
+	lists, huge := make([][]chunk, workers), make([][]uint32, workers)
+	shares(workers, len(x.objects), func(part, lo, hi int) {
+		var list []chunk
+		for i := uint32(lo); i < uint32(hi); i++ {
+			a, b := x.spans[i].start>>chunkShift, x.last(i)>>chunkShift
+			list = enter(list, chunk{a, i, 1})
+			if b-a > hugeChunks {
+				huge[part] = append(huge[part], i)
+				a = b - 1
+			}
+			for a < b {
+				a++
+				list = enter(list, chunk{a, i, 1})
+			}
 		}
-		list = append(list, chunk{key, uint32(i), 1})
+		lists[part] = list
+	})
+	for _, h := range huge {
+		x.huge = append(x.huge, h...)
 	}
-	for i := range x.objects {
-		a, b := x.spans[i].start>>chunkShift, x.last(uint32(i))>>chunkShift
-		enter(a, i)
-		if b-a > hugeChunks {
-			x.huge = append(x.huge, uint32(i))
-			a = b - 1
-		}
-		for a < b {
-			a++
-			enter(a, i)
+	list := lists[0]
+	for _, more := range lists[1:] {
+		if len(more) > 0 {
+			list = append(enter(list, more[0]), more[1:]...)
 		}
 	}
 	return list
+}
+
+// enter adds c to a list of chunks with ascending keys.
+func enter(list []chunk, c chunk) []chunk {
+	if n := len(list); n > 0 && list[n-1].key == c.key {
+		list[n-1].spans += c.spans
+		return list
+	}
+	return append(list, c)
 }
 
 // fill fills the buckets of c, whose first span is in the place of spans.
@@ -222,61 +243,4 @@ func (x *index) primary(i uint32) uint32 {
 		}
 	}
 	return i
-}
-
-// bands are up to three ranges of addresses outside which no object lies: a
-// word w is in one where w-lo < n. An unused band has n zero.
-type bands struct {
-	b [3]struct{ lo, n uint64 }
-	// vec is the same for vectors with signed comparison, for each band what
-	// to add and the limit, in each lane (filter_amd64.s knows the layout).
-	vec [6][4]uint64
-}
-
-// findBands cuts the spans at their widest gaps. Outside is the last address
-// of the guest's address space, so that no length overflows: no Range of a
-// 64-bit guest can hold it either.
-func (x *index) findBands(wordSize int) bands {
-	top := ^uint64(0)
-	if wordSize == 4 {
-		top = 1<<32 - 1
-	}
-	spans := x.spans[:len(x.spans)-1]
-	spans = spans[:sort.Search(len(spans), func(i int) bool { return spans[i].start >= top })]
-	var b bands
-	cuts := make([]int, 0, len(b.b)) // spans that begin a band, without the first
-	gap := func(i int) uint64 { return spans[i].start - x.last(uint32(i-1)) }
-	for i := 1; i < len(spans); i++ {
-		switch {
-		case len(cuts) < len(b.b)-1:
-			cuts = append(cuts, i)
-		case gap(i) > gap(cuts[len(cuts)-1]):
-			cuts[len(cuts)-1] = i
-		default:
-			continue
-		}
-		slices.SortFunc(cuts, func(i, j int) int { return cmp.Compare(gap(j), gap(i)) })
-	}
-	slices.Sort(cuts)
-	if len(spans) > 0 {
-		cuts = append(cuts, len(spans))
-	}
-	first := 0
-	for k, next := range cuts {
-		b.b[k].lo = spans[first].start
-		b.b[k].n = min(x.last(uint32(next-1)), top-1) - b.b[k].lo + 1
-		first = next
-	}
-	for k, r := range b.b {
-		// Flipping the top bit turns unsigned order into signed order.
-		add, limit := 1<<63-r.lo, r.n^1<<63
-		if wordSize == 4 {
-			add, limit = uint64(uint32(1<<31-r.lo)), uint64(uint32(r.n^1<<31))
-			add, limit = add|add<<32, limit|limit<<32
-		}
-		for lane := range b.vec[0] {
-			b.vec[2*k][lane], b.vec[2*k+1][lane] = add, limit
-		}
-	}
-	return b
 }

@@ -33,8 +33,8 @@ func (m *marker) findLeaks(ctx context.Context, workers int, r *Result) error {
 		}
 	}
 	for i, obj := range m.x.objects {
-		if g.number[obj] == none {
-			continue
+		if m.x.spans[i].count != 0 || g.number[obj] == none {
+			continue // the first test spares most the second
 		}
 		ws[0].pend(uint32(i))
 		if m.x.primary(uint32(i)) == uint32(i) {

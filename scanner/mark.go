@@ -32,7 +32,7 @@ type marker struct {
 }
 
 func newMarker(in *Input, workers int) *marker {
-	m := &marker{in: in, f: newFormat(in), x: newIndex(in.Objects, in.WordSize)}
+	m := &marker{in: in, f: newFormat(in), x: newIndex(in.Objects, in.WordSize, workers)}
 	m.exclude = normal(in.Exclude)
 	m.setEdges()
 	n := len(m.x.spans)

@@ -17,9 +17,9 @@ type reference struct {
 
 // owner returns the object that the byte at a belongs to, or -1.
 func (r *reference) owner(a uint64) int {
-	for i := len(r.in.Objects) - 1; i >= 0 && a < math.MaxUint64; i-- {
+	for i := len(r.in.Objects) - 1; i >= 0; i-- {
 		o := &r.in.Objects[i]
-		if inside(a, uint64(o.Addr), max(o.Size, 1)) {
+		if inside(a, uint64(o.Addr), max(o.Size, 1)) && (a < math.MaxUint64 || o.Addr == gva(a)) {
 			return i
 		}
 		for _, c := range o.Copies {
@@ -37,7 +37,7 @@ func inside(a, start, size uint64) bool {
 
 // target returns the object that w points to, or -1.
 func (r *reference) target(w uint64) int {
-	if r.in.WordSize == 4 && w >= math.MaxUint32 {
+	if w == math.MaxUint64 || r.in.WordSize == 4 && w >= math.MaxUint32 {
 		return -1
 	}
 	return r.owner(w)

@@ -105,25 +105,33 @@ func (m *marker) result(workers []*worker) *Result {
 	if r.UnreadableBytes > 0 {
 		white = Unknown
 	}
-	for i := range r.States {
-		r.States[i] = Ignored
-		if m.in.Objects[i].Flag&(Gray|Ignore) == Gray {
-			r.States[i] = Reachable
+	shares(len(workers), n, func(_, lo, hi int) {
+		for i := lo; i < hi; i++ {
+			r.States[i] = Ignored
+		}
+	})
+	if m.x.several { // or every object has a span
+		for i := range m.in.Objects {
+			if m.in.Objects[i].Flag&(Gray|Ignore) == Gray {
+				r.States[i] = Reachable
+			}
 		}
 	}
-	for i, obj := range m.x.objects {
-		s := m.x.spans[i]
-		switch {
-		case s.size&special != 0 && m.x.primary(uint32(i)) != uint32(i):
-			continue
-		case s.size&special != 0 && m.in.Objects[obj].Flag&Ignore != 0:
-		case s.count != 0:
-			r.States[obj] = Reachable
-		default:
-			r.States[obj] = white
+	shares(len(workers), len(m.x.objects), func(_, lo, hi int) {
+		for i := lo; i < hi; i++ {
+			s, obj := &m.x.spans[i], m.x.objects[i]
+			switch {
+			case s.size&special != 0 && m.x.primary(uint32(i)) != uint32(i):
+				continue
+			case s.size&special != 0 && m.in.Objects[obj].Flag&Ignore != 0:
+			case s.count != 0:
+				r.States[obj] = Reachable
+			default:
+				r.States[obj] = white
+			}
+			r.Refs[obj] = uint8(min(s.count&countMask, countMax))
 		}
-		r.Refs[obj] = uint8(min(s.count&countMask, countMax))
-	}
+	})
 	return r
 }
 

@@ -1,9 +1,8 @@
 package scanner
 
 import (
-	"cmp"
 	"math"
-	"slices"
+	"sync/atomic"
 
 	"github.com/leakvisor/leakvisor/guestmem"
 )
@@ -47,60 +46,64 @@ type piece struct {
 
 // clipped returns the last address of size bytes at start; an empty range
 // counts as one byte. The last byte of the address space, which no Range can
-// name, belongs to nobody.
+// name, belongs to an object only that starts there.
 func clipped(start, size uint64) uint64 {
 	last := start + max(size, 1) - 1
-	if last < start {
-		return math.MaxUint64 - 1
+	if last < start || last == math.MaxUint64 {
+		return max(start, math.MaxUint64-1)
 	}
-	return min(last, math.MaxUint64-1)
+	return last
 }
 
 // setSpans makes x.spans of objects: sorted, disjoint, a sentinel behind the
 // last one.
-func (x *index) setSpans(objects []Object) {
-	extra := 0
-	for i := range objects {
-		extra += len(objects[i].Copies)
-	}
-	spans := makeLarge[span](0, len(objects)+extra+1)
-	for i := range objects {
-		o := &objects[i]
-		obj := uint32(i)
-		if start := uint64(o.Addr); start < math.MaxUint64 {
-			s := x.span(start, clipped(start, o.Size), obj)
+func (x *index) setSpans(objects []Object, workers int) {
+	spans := makeLarge[span](len(objects), len(objects)+len(objects)/64+1)
+	copies := make([][]span, workers)
+	shares(workers, len(objects), func(part, lo, hi int) {
+		for i := lo; i < hi; i++ {
+			o := &objects[i]
+			spans[i] = x.span(uint64(o.Addr), clipped(uint64(o.Addr), o.Size), uint32(i))
 			if o.Flag != 0 || o.Parts != nil || o.Copies != nil {
-				s.size |= special
+				spans[i].size |= special
 			}
-			spans = append(spans, s)
-		}
-		for _, c := range o.Copies {
-			if c.Size() > 0 {
-				s := x.span(uint64(c.Start), uint64(c.End-1), obj)
-				s.size |= special
-				spans = append(spans, s)
+			for _, c := range o.Copies {
+				if c.Size() > 0 {
+					s := x.span(uint64(c.Start), uint64(c.End-1), uint32(i))
+					s.size |= special
+					copies[part] = append(copies[part], s)
+				}
 			}
 		}
+	})
+	for _, c := range copies {
+		spans = append(spans, c...)
 	}
-	spans = sortSpans(spans)
-	overlap := !x.disjoint(spans)
-	if overlap {
+	x.several = len(spans) > len(objects)
+	spans = sortSpans(spans, workers)
+	if !x.disjoint(spans, workers) {
 		spans = x.overlay(spans)
+		x.several = true
 	}
-	if overlap || extra > 0 {
+	if x.several {
 		x.findMulti(spans, len(objects))
 	}
 	x.objects = makeLarge[uint32](len(spans), len(spans))
-	for i := range spans {
-		x.objects[i], spans[i].count = spans[i].count, 0
-	}
+	shares(workers, len(spans), func(_, lo, hi int) {
+		for i := lo; i < hi; i++ {
+			x.objects[i], spans[i].count = spans[i].count, 0
+		}
+	})
 	x.spans = append(spans, span{start: math.MaxUint64})
 }
 
-// span makes a span of an inclusive range.
+// span makes a span of an inclusive range. It may be called by several
+// goroutines.
 func (x *index) span(start, last uint64, obj uint32) span {
 	size := last - start + 1
 	if size >= longSpan || size == 0 {
+		x.mu.Lock()
+		defer x.mu.Unlock()
 		if x.long == nil {
 			x.long = map[longKey]uint64{}
 		}
@@ -127,13 +130,17 @@ func (x *index) last(i uint32) uint64 {
 	return s.start + uint64(s.size&^special) - 1
 }
 
-func (x *index) disjoint(spans []span) bool {
-	for i := 1; i < len(spans); i++ {
-		if x.lastOf(spans[i-1], spans[i-1].count) >= spans[i].start {
-			return false
+func (x *index) disjoint(spans []span, workers int) bool {
+	var overlaps atomic.Bool
+	shares(workers, len(spans), func(_, lo, hi int) {
+		for i := max(lo, 1); i < hi; i++ {
+			if x.lastOf(spans[i-1], spans[i-1].count) >= spans[i].start {
+				overlaps.Store(true)
+				return
+			}
 		}
-	}
-	return true
+	})
+	return !overlaps.Load()
 }
 
 // overlay cuts spans, sorted by start, so that none overlap and each byte
@@ -169,54 +176,4 @@ func (x *index) findMulti(spans []span, objects int) {
 			x.multi[s.count] = append(x.multi[s.count], uint32(i))
 		}
 	}
-}
-
-// sortSpans sorts by start, then object: a radix sort over the bits in which
-// the starts differ. It may return other memory than it was given.
-func sortSpans(spans []span) []span {
-	sorted, diff := true, uint64(0)
-	for i := 1; i < len(spans); i++ {
-		if less(spans[i], spans[i-1]) {
-			sorted = false
-		}
-		diff |= spans[i].start ^ spans[0].start
-	}
-	if sorted {
-		return spans
-	}
-	if len(spans) < 4096 {
-		slices.SortFunc(spans, func(a, b span) int {
-			return cmp.Or(cmp.Compare(a.start, b.start), cmp.Compare(a.count, b.count))
-		})
-		return spans
-	}
-	// Spans come in by ascending object, and the sort is stable.
-	const bits = 11
-	other := makeLarge[span](len(spans), cap(spans))
-	for shift := 0; shift < 64 && diff>>shift != 0; {
-		if diff>>shift&1 == 0 {
-			shift++
-			continue
-		}
-		var at [1 << bits]uint32
-		for i := range spans {
-			at[spans[i].start>>shift&(1<<bits-1)]++
-		}
-		sum := uint32(0)
-		for i, n := range at {
-			at[i], sum = sum, sum+n
-		}
-		for i := range spans {
-			k := spans[i].start >> shift & (1<<bits - 1)
-			other[at[k]] = spans[i]
-			at[k]++
-		}
-		spans, other = other, spans
-		shift += bits
-	}
-	return spans
-}
-
-func less(a, b span) bool {
-	return a.start < b.start || a.start == b.start && a.count < b.count
 }

@@ -341,6 +341,7 @@ func TestFailedGuests(t *testing.T) {
 		at           string // of the scan; empty for none
 	}{
 		{"panic", "insmod /modules/crash.ko how=panic", nil, exitGuest, "panic"},
+		{"halt", "halt -f", nil, exitClean, "halt"},
 		{"restart", "insmod /modules/crash.ko how=restart", nil, exitClean, "reboot"},
 		{"hang", "insmod /modules/crash.ko how=hang", []string{"--timeout", "20s"}, exitGuest, "timeout"},
 	} {

@@ -42,6 +42,7 @@ type tracer struct {
 	sites   atomic.Pointer[siteMap]
 	watched atomic.Pointer[[]uint64] // addresses in debug registers
 	patched map[guestmem.GVA]bool    // patchers that have run; with all vCPUs standing still
+	gone    map[uint64]bool          // sites whose memory was given back; likewise
 	lost    atomic.Uint64
 	seq     uint64 // Run's
 	pool    sync.Pool
@@ -69,7 +70,7 @@ func (t *tracer) init() {
 	t.entered = make(chan *entryRequest)
 	t.queue = make(chan *record, queueLength)
 	t.interrupts = make(chan *interrupt)
-	t.patched = map[guestmem.GVA]bool{}
+	t.patched, t.gone = map[guestmem.GVA]bool{}, map[uint64]bool{}
 	t.arrays = map[openKey]arrayCall{}
 	t.pool.New = func() any { return &record{} }
 }

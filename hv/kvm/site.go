@@ -92,6 +92,10 @@ type planner struct {
 	ram   *ram
 	space *guestmem.AddressSpace
 	trap  TrapKind
+	// gone are sites whose memory the guest has given back (the kernel's init
+	// text); again says that all had been there once.
+	gone  map[uint64]bool
+	again bool
 }
 
 // sites lists where traps must be and what they mean; the guest's text must be
@@ -114,6 +118,9 @@ func (p *planner) sites(doneWith map[guestmem.GVA]bool) (siteMap, error) {
 	for i := range p.plan.Hooks {
 		h := &p.plan.Hooks[i]
 		slot, err := p.slot(h.Entry)
+		if p.again && (errors.Is(err, guestmem.ErrUnreadable) || p.gone[uint64(slot)]) {
+			continue
+		}
 		if err != nil {
 			return nil, fmt.Errorf("kvm: hooking %s: %w", h.Name, err)
 		}
@@ -242,6 +249,13 @@ func (m siteMap) disarm() {
 
 // intact says whether the trap is still in the text.
 func (s *site) intact() bool { return bytes.Equal(s.text.read(len(s.armed)), s.armed) }
+
+// poisoned says whether the text at the site was filled with one byte: it was
+// no text any more then, and given back.
+func (s *site) poisoned() bool {
+	b := s.text.read(s.text.size())
+	return len(b) > 8 && bytes.Count(b, b[:1]) == len(b)
+}
 
 // overwritten returns the sites whose trap the guest has overwritten.
 func (m siteMap) overwritten() []*site {

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 
 	gokvm "github.com/bobuhiro11/gokvm/kvm"
 
@@ -132,7 +133,7 @@ func (r *runner) rearm(done *quietCall) error {
 	if done != nil {
 		t.patched[done.patcher] = true
 	}
-	p := planner{plan: t.plan, ram: m.vm.ram, space: r.state.space, trap: m.caps.Trap}
+	p := planner{plan: t.plan, ram: m.vm.ram, space: r.state.space, trap: m.caps.Trap, gone: t.gone, again: t.sites.Load() != nil}
 	sites, err := p.sites(t.patched)
 	if err != nil {
 		return err
@@ -386,7 +387,19 @@ func (m *Machine) verify(ctx context.Context) error {
 	if sites = t.sites.Load(); sites == nil {
 		return nil
 	}
-	lost := sites.overwritten()
+	var lost []*site
+	for _, s := range sites.overwritten() {
+		if s.poisoned() {
+			m.cfg.Logger.Debug("the guest has given back the memory of a hook", "site", fmt.Sprintf("%#x", s.at))
+			left := maps.Clone(*sites)
+			delete(left, s.at)
+			sites = &left
+			t.sites.Store(sites)
+			t.gone[s.at] = true
+			continue
+		}
+		lost = append(lost, s)
+	}
 	if len(lost) == 0 {
 		return nil
 	}
