@@ -103,10 +103,15 @@ func (r *rules) copies(function, into string) ([]symbols.Range, error) {
 // modulesChanged notes the event at which a module came or went.
 func (r *rules) modulesChanged(seq uint64) { r.modules = append(r.modules, seq) }
 
+// changes returns how many modules had come or gone by an event.
+func (r *rules) changes(seq uint64) int {
+	return sort.Search(len(r.modules), func(i int) bool { return r.modules[i] > seq })
+}
+
 // trace returns the rules that an object's backtrace allows.
 func (s *Session) trace(o hooks.Object) []int {
 	r, stack := s.rules, s.tracker.Stack(o)
-	changes := sort.Search(len(r.modules), func(i int) bool { return r.modules[i] > o.Seq })
+	changes := r.changes(o.Seq)
 	traces := r.traces[changes]
 	if uint64(stack) < uint64(len(traces)) && traces[stack] != nil {
 		return traces[stack]

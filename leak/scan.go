@@ -12,7 +12,7 @@ import (
 	"github.com/leakvisor/leakvisor/scanner"
 )
 
-// scan judges the paused guest and reports.
+// scan judges the paused guest; deliver hands out its report.
 func (s *Session) scan(why string) error {
 	began := time.Now()
 	if s.kernel == nil {
@@ -37,19 +37,19 @@ func (s *Session) scan(why string) error {
 	if err != nil {
 		return err
 	}
-	r := s.report(p, res, hidden)
+	r, seqs := s.report(p, res, hidden)
 	r.Scan.At = why
 	r.Scan.PausedMS = float64(time.Since(began).Microseconds()) / 1000
 	s.reports++
-	if s.o.Report == nil {
-		return nil
-	}
-	return s.o.Report(r)
+	s.pending = append(s.pending, pending{r, seqs})
+	return nil
 }
 
 // report makes the report of a scan; hidden objects are those that a rule
-// hides, with its number.
-func (s *Session) report(p *picture, res *scanner.Result, hidden map[int]int) *report.Report {
+// hides, with its number. It returns the event numbers of the orphans'
+// allocations too.
+func (s *Session) report(p *picture, res *scanner.Result, hidden map[int]int) (*report.Report, []uint64) {
+	var seqs []uint64
 	r := &report.Report{
 		Guest: report.Guest{
 			BuildID:   hex.EncodeToString(s.img.BuildID()),
@@ -82,6 +82,7 @@ func (s *Session) report(p *picture, res *scanner.Result, hidden map[int]int) *r
 		case scanner.Orphan:
 			if age := clock.age(o.Jiffies); age >= s.o.MinAge {
 				r.Orphans = append(r.Orphans, s.orphan(p, i, age))
+				seqs = append(seqs, o.Seq)
 			}
 		}
 	}
@@ -97,7 +98,7 @@ func (s *Session) report(p *picture, res *scanner.Result, hidden map[int]int) *r
 	default:
 		r.Verdict = report.Clean
 	}
-	return r
+	return r, seqs
 }
 
 // liveness fills in the proof that everything was seen, and the reasons where

@@ -83,7 +83,7 @@ type Session struct {
 	modules *moduleFiles
 	rules   *rules
 
-	seq     uint64        // of the latest event
+	pending []pending     // reports to deliver
 	ending  string        // the moment that ends the guest, once it came
 	ended   chan struct{} // closed then
 	panics  bool
@@ -126,6 +126,9 @@ func (s *Session) Run(ctx context.Context) error {
 	asked := make(chan error, 1)
 	go func() { asked <- s.ask(ctx, cancel) }()
 	err := s.m.Run(ctx, s)
+	if derr := s.deliver(); err == nil {
+		err = derr
+	}
 	cause := context.Cause(ctx)
 	cancel(nil)
 	askErr := <-asked
@@ -200,7 +203,11 @@ const progressEvery = 1 << 12
 
 // Event implements hv.Handler.
 func (s *Session) Event(ev *hv.Event) error {
-	s.seq = ev.Seq
+	if len(s.pending) > 0 {
+		if err := s.deliver(); err != nil {
+			return err
+		}
+	}
 	s.tracker.Event(ev)
 	if ev.Seq%progressEvery == 0 {
 		s.progress("")
@@ -237,7 +244,8 @@ func (s *Session) moment(m *hooks.Moment, ev *hv.Event) error {
 		s.ending, s.panics = m.Name, m.Kind == hooks.Panicked
 		defer close(s.ended)
 		if s.o.ScanAtEnd {
-			return s.paused(context.Background(), func() error { return s.scan(m.Name) })
+			err := s.paused(context.Background(), func() error { return s.scan(m.Name) })
+			return errors.Join(err, s.deliver())
 		}
 	}
 	return nil

@@ -131,6 +131,9 @@ type Frame struct {
 	Offset uint64 `json:"offset"`
 	Size   uint64 `json:"size"`   // of the function in bytes
 	Module string `json:"module"` // empty for the kernel
+	// File and Line are where in the source the call is, if that is known.
+	File string `json:"file,omitempty"`
+	Line int    `json:"line,omitempty"`
 }
 
 // normalized returns a copy of r as every writer wants it: this version's

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/leakvisor/leakvisor/guestmem"
+	"github.com/leakvisor/leakvisor/hooks"
 	"github.com/leakvisor/leakvisor/liveset"
 	"github.com/leakvisor/leakvisor/scanner"
 )
@@ -93,15 +94,6 @@ func read(b []byte) uint64 {
 	return s0 + s1 + s2 + s3
 }
 
-// record is what a tracker keeps for an allocation.
-type record struct {
-	addr              guestmem.GVA
-	size, seq, jiffie uint64
-	stack, comm       uint32
-	pid               int32
-	hook, kind        uint16
-}
-
 // events measures the live set with n objects: each step is one allocation
 // and one free of an old object at another place.
 func events(r *report, n, runs int) {
@@ -112,16 +104,16 @@ func events(r *report, n, runs int) {
 		runtime.GC()
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
-		set := liveset.New(func(r *record) (guestmem.GVA, uint64) { return r.addr, r.size })
+		set := liveset.New(func(o *hooks.Object) (guestmem.GVA, uint64) { return o.Addr, o.Size })
 		for i := range n {
-			set.Put(record{addr: at(i), seq: uint64(i)})
+			set.Put(hooks.Object{Addr: at(i), Seq: uint64(i)})
 		}
 		runtime.GC()
 		runtime.ReadMemStats(&after)
 		bytes = append(bytes, float64(after.HeapAlloc-before.HeapAlloc)/float64(n))
 		start := time.Now()
 		for i := n; i < 2*n; i++ {
-			set.Put(record{addr: at(i), seq: uint64(i)})
+			set.Put(hooks.Object{Addr: at(i), Seq: uint64(i)})
 			set.Remove(at(i - n))
 		}
 		rates = append(rates, 2*float64(n)/time.Since(start).Seconds())
