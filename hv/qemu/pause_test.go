@@ -216,3 +216,28 @@ func TestInterruptIdle(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// A vCPU that enters the kernel during a pause waits for its plan, and the
+// pause for it.
+func TestInterruptAtEntry(t *testing.T) {
+	g := needGuest(t)
+	for range 8 {
+		m := start(t, g.config(t, 1, "p110"))
+		ctx := limited(t)
+		over := make(chan struct{})
+		go func() {
+			defer close(over)
+			for {
+				err := m.Interrupt(ctx, func() error { return nil })
+				if errors.Is(err, hv.ErrNotRunning) && m.runState.Load() == runOver || ctx.Err() != nil {
+					return
+				}
+			}
+		}()
+		if err := m.Run(ctx, &handler{plan: planOf(g.plan(true))}); err != nil {
+			t.Fatal(err)
+		}
+		<-over
+		m.Close()
+	}
+}

@@ -249,12 +249,12 @@ func (m *Machine) Interrupt(ctx context.Context, fn func() error) error {
 // serve does what Interrupt asked for. An error of the handler or of the
 // machine ends the run as well; one of fn does not.
 func (r *runner) serve(req *interrupt) error {
-	if err := r.Pause(req.ctx); err != nil {
-		req.done <- err
-		if req.ctx.Err() != nil || r.proc.exited() {
+	if err, armErr := r.pauseAndArm(req.ctx); err != nil || armErr != nil {
+		req.done <- errors.Join(err, armErr)
+		if armErr == nil && (req.ctx.Err() != nil || r.proc.exited()) {
 			return nil // the loop sees what has ended
 		}
-		return err
+		return errors.Join(err, armErr)
 	}
 	err := r.barrier(req.ctx)
 	if err != nil && req.ctx.Err() == nil {
@@ -267,6 +267,23 @@ func (r *runner) serve(req *interrupt) error {
 	resumed := r.Resume(context.WithoutCancel(req.ctx))
 	req.done <- errors.Join(err, resumed)
 	return resumed
+}
+
+// pauseAndArm pauses the guest from Run's goroutine. A vCPU that enters the
+// kernel meanwhile stands still until it gets its plan, so that is made here.
+func (r *runner) pauseAndArm(ctx context.Context) (pauseErr, armErr error) {
+	paused := make(chan error, 1)
+	go func() { paused <- r.Pause(ctx) }()
+	for {
+		select {
+		case err := <-paused:
+			return err, armErr
+		case <-r.entered:
+			if armErr = r.arm(); armErr != nil {
+				r.abandon()
+			}
+		}
+	}
 }
 
 // flushConsole waits a moment for what the guest has written already.
