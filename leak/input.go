@@ -31,8 +31,8 @@ type picture struct {
 	percpu  *kernel.PerCPUAreas
 	modules []*kernel.Module
 	areas   map[guestmem.GVA]*kernel.VmapArea
-	// descriptors are the vm_structs of tracked blocks: as live as their
-	// block, and told with it.
+	// descriptors are the vm_structs of tracked blocks and the lists of their
+	// pages: as live as their block, and told with it.
 	descriptors map[guestmem.GVA]bool
 	claims      claims
 	registers   []map[string]uint64
@@ -239,6 +239,9 @@ func (s *Session) vmallocObjects(p *picture, areas []kernel.VmapArea) {
 			// Who holds the block holds its descriptor.
 			p.in.Edges = append(p.in.Edges, scanner.Edge{From: o.Addr, To: a.VM.Addr})
 			p.descriptors[a.VM.Addr] = true
+			if a.VM.Pages != 0 {
+				p.descriptors[a.VM.Pages] = true
+			}
 			p.in.Exclude = append(p.in.Exclude, a.Link)
 		}
 	}
