@@ -31,6 +31,7 @@ type Machine interface {
 // Options say how to judge. Nil and the zero value are legal: slab, vmalloc
 // and per-CPU objects are tracked, and nothing is scanned.
 type Options struct {
+	// Track lists the classes whose orphans are reported.
 	Track []hooks.Class
 	// MinAge leaves out orphans that are younger, in guest time.
 	MinAge time.Duration

@@ -20,3 +20,23 @@ func TestBusyEnd(t *testing.T) {
 		t.Errorf("verdict %s, %d orphans", rep.Verdict, len(rep.Orphans))
 	}
 }
+
+// TestTrackOne: what is not tracked is not reported, but what it holds lives.
+func TestTrackOne(t *testing.T) {
+	g := guests.Find(t, guests.Default)
+	modules := []guests.Built{guests.Module(t, g, "holder"), guests.Module(t, g, "groundtruth"), guests.Module(t, g, "rmmodleak")}
+	for _, kind := range []report.Kind{"slab", "vmalloc", "percpu"} {
+		t.Run(string(kind), func(t *testing.T) {
+			var r guestRun
+			r.start(t, g, plantScript, modules, "--track", string(kind))
+			r.wait(t, exitLeaks)
+			rep := r.report(t)
+			live(t, rep)
+			for i := range rep.Orphans {
+				if o := &rep.Orphans[i]; o.Kind != kind || !plantedBy(o) {
+					t.Errorf("reported:\n%s", record(o))
+				}
+			}
+		})
+	}
+}
