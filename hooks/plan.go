@@ -26,7 +26,8 @@ type Code interface {
 
 // PlanOptions say what to hook.
 type PlanOptions struct {
-	// Track lists the classes to track.
+	// Track lists the classes to judge. The others, but for Pages, are hooked
+	// as well where they can be: what they hold is to be scanned.
 	Track []Class
 	// StackBytes is how much of the stack is copied at each allocation;
 	// zero for DefaultStackBytes.
@@ -80,7 +81,7 @@ func BuildPlan(a *arch.Arch, code Code, slide uint64, o PlanOptions) (*Plan, err
 	if stack == 0 {
 		stack = DefaultStackBytes
 	}
-	tracked := map[Class]bool{}
+	tracked := map[Class]bool{Slab: true, Vmalloc: true, PerCPU: true}
 	for _, c := range o.Track {
 		tracked[c] = true
 	}

@@ -28,6 +28,7 @@ type EventContext struct {
 
 	arch                              *arch.Arch
 	task, pid, comm, preempt, jiffies int // indices into Fetches
+	softirq                           int // likewise; the preempt count but for PREEMPT_RT
 }
 
 // Context is what an event's fetches say.
@@ -90,6 +91,12 @@ func newEventContext(info debugInfo, slide uint64) (*EventContext, error) {
 	} else {
 		return nil, &MissingError{Names: []string{"per-CPU symbol __preempt_count"}}
 	}
+	// With PREEMPT_RT softirqs may be preempted, and each task counts its own
+	// (include/linux/preempt.h since 5.12, commit 728b478d2d35).
+	c.softirq = c.preempt
+	if m, ok := l.opt("task_struct", "softirq_disable_cnt"); ok {
+		c.softirq = add(Fetch{Prev: c.task + 1, Offset: m.Offset, Size: 4})
+	}
 	j, _ := info.symbol("jiffies_64")
 	c.jiffies = add(Fetch{Offset: j.Addr + slide, Size: 8})
 	return c, nil
@@ -125,7 +132,7 @@ func (c *EventContext) Decode(b []byte) (Context, error) {
 		Comm:    text(part(c.comm)),
 		Preempt: preempt &^ reschedBit,
 		HardIRQ: preempt&hardirqMask != 0,
-		SoftIRQ: preempt&softirqOffset != 0,
+		SoftIRQ: c.arch.Uint(part(c.softirq))&softirqOffset != 0,
 		Jiffies: c.arch.Uint(part(c.jiffies)),
 	}, nil
 }

@@ -99,6 +99,40 @@ func TestEventContextHot(t *testing.T) {
 	})
 }
 
+func TestEventContextRT(t *testing.T) {
+	each(t, func(t *testing.T, g *guest) { // as in 5.12 and newer with PREEMPT_RT
+		g.def("task_struct", "thread_info:thread_info", "__state:4", "stack:w", "flags:4", "pid:4", "tgid:4", "tasks:list_head", "thread_node:list_head", "mm:w", "signal:w", "comm:16", "thread:thread", "softirq_disable_cnt:4")
+		task := g.fresh(g.structs["task_struct"].bytes)
+		g.task(task, 28, "ktimers/1", 0)
+		g.setCurrent(2, task)
+		c, err := newEventContext(g, g.slide)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cpus, _ := g.kernel().CPUs()
+		for _, x := range []struct {
+			preempt, own uint64
+			pid          int
+			comm         string
+		}{
+			{0x0000_0100, 0, 28, "ktimers/1"}, // not a count of softirqs here
+			{0, 0x0200, 28, "ktimers/1"},      // softirqs disabled
+			{0, 0x0100, 0, "softirq"},
+			{0x0001_0000, 0x0100, 0, "hardirq"},
+		} {
+			g.mem.Uint(g.unit(2)+0x18, 4, x.preempt)
+			g.set("task_struct", task, "softirq_disable_cnt", x.own)
+			got, err := c.Decode(g.fetch(c.Fetches, cpus[1].Offset))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if pid, comm := got.Owner(); pid != x.pid || comm != x.comm {
+				t.Errorf("%#x and %#x: owner %d %q", x.preempt, x.own, pid, comm)
+			}
+		}
+	})
+}
+
 func TestEventContextMissing(t *testing.T) {
 	each(t, func(t *testing.T, g *guest) {
 		delete(g.syms, "current_task")

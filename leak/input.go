@@ -229,14 +229,14 @@ func (s *Session) vmallocObjects(p *picture, areas []kernel.VmapArea) {
 		r := gvaRange{Start: o.Addr, End: o.Addr + guestmem.GVA(o.Size)}
 		p.claims.add(r, page)
 		switch {
-		case p.isModule(r):
+		case p.isModule(r), p.isDead(r):
 			so.Flag = scanner.Gray | scanner.NoScan
 		case p.onStack(o.Addr):
 			so.Flag = scanner.NoScan
 		}
 		p.add(object{Object: o, class: hooks.Vmalloc}, so)
 		if a := p.areas[o.Addr]; a != nil && a.VM != nil {
-			// Who holds the block holds its descriptor.
+			// Who holds the block holds its descriptor, but not the reverse.
 			p.in.Edges = append(p.in.Edges, scanner.Edge{From: o.Addr, To: a.VM.Addr})
 			p.descriptors[a.VM.Addr] = true
 			if a.VM.Pages != 0 {
@@ -246,11 +246,24 @@ func (s *Session) vmallocObjects(p *picture, areas []kernel.VmapArea) {
 		}
 	}
 	for _, a := range areas {
-		if a.VM != nil && !p.descriptors[a.VM.Addr] {
-			// Not of an object: the memory of a per-CPU chunk, perhaps.
+		if a.VM != nil {
+			// It names the memory for vmalloc's own use. A stale pointer to
+			// the descriptor, which is as small as many other objects, must
+			// not keep a block.
 			p.in.Exclude = append(p.in.Exclude, a.VM.AddrWord)
 		}
 	}
+}
+
+// isDead says whether r is a stack that the kernel keeps for the next task:
+// it knows it by its descriptor only.
+func (p *picture) isDead(r gvaRange) bool {
+	for _, d := range p.dead {
+		if r.Contains(d.Start) {
+			return true
+		}
+	}
+	return false
 }
 
 func (p *picture) isModule(r gvaRange) bool {

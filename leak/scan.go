@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/leakvisor/leakvisor/guestmem"
@@ -73,7 +74,7 @@ func (s *Session) report(p *picture, res *scanner.Result, hidden map[int]int) (*
 	clock := s.clock()
 	for i, state := range res.States {
 		o := &p.objects[i]
-		if p.descriptors[o.Addr] {
+		if p.descriptors[o.Addr] || !slices.Contains(s.o.Track, o.class) {
 			continue
 		}
 		switch state {
@@ -88,7 +89,7 @@ func (s *Session) report(p *picture, res *scanner.Result, hidden map[int]int) (*
 	}
 	s.hid(r, hidden, func(i int) (uint64, bool) {
 		o := &p.objects[i]
-		return o.Size, !p.descriptors[o.Addr] && clock.age(o.Jiffies) >= s.o.MinAge
+		return o.Size, !p.descriptors[o.Addr] && slices.Contains(s.o.Track, o.class) && clock.age(o.Jiffies) >= s.o.MinAge
 	})
 	switch {
 	case len(r.Reasons) > 0:
