@@ -95,6 +95,7 @@ func (s *Session) look(regs []map[string]uint64) *picture {
 	s.perCPUObjects(p)
 	s.pageObjects(p)
 	s.roots(p)
+	s.bookkeeping(p)
 	return p
 }
 
@@ -169,7 +170,11 @@ func (s *Session) slabObjects(p *picture) {
 				p.audit.allocated++
 				if o := live.Get(sl.Object(i)); o != nil {
 					p.audit.tracked++
-					p.addSlab(*o, sl.Cache)
+					if sl.Cache.Bookkeeping() {
+						s.addRecord(p, *o, sl.Cache)
+					} else {
+						p.addSlab(*o, sl.Cache)
+					}
 				}
 			}
 			return true
@@ -186,8 +191,9 @@ func (s *Session) slabObjects(p *picture) {
 	inSlabs := uint64(0)
 	for o := range live.All() {
 		frame, inRAM := p.pages.Frame(o.Addr)
-		switch {
-		case !inRAM || p.pages.Class(frame) != kernel.PageSlab:
+		switch class := p.pages.Class(frame); {
+		case inRAM && class == kernel.PageKFENCE:
+		case !inRAM || class != kernel.PageSlab:
 			p.addSlab(*o, nil)
 		case err == nil:
 			inSlabs++
@@ -196,6 +202,7 @@ func (s *Session) slabObjects(p *picture) {
 		}
 	}
 	p.audit.stale = inSlabs - min(inSlabs, p.audit.tracked)
+	s.kfenceObjects(p, slabs)
 }
 
 // addSlab adds an object of a slab cache or, without one, a large kmalloc:

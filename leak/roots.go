@@ -160,7 +160,7 @@ func (s *Session) pageRoots(p *picture) {
 	p.claims.merge()
 	p.pages.Each(func(r kernel.PageRange) bool {
 		switch r.Class {
-		case kernel.PageFree, kernel.PageUnknown, kernel.PageSpecial:
+		case kernel.PageFree, kernel.PageUnknown, kernel.PageSpecial, kernel.PageKFENCE:
 			return true
 		case kernel.PageKernel, kernel.PageReserved, kernel.PageLargeKmalloc:
 			virt := p.pages.Virt(r)
