@@ -25,9 +25,7 @@ func (s *Session) roots(p *picture) {
 	s.dataRoots(p)
 	s.moduleRoots(p)
 	s.perCPURoots(p)
-	for _, st := range p.live {
-		p.root(scanner.ClassStack, st.Name, st.Range)
-	}
+	s.stackRoots(p)
 	for i, regs := range p.registers {
 		r := scanner.Root{Name: fmt.Sprintf("vCPU %d", i), Class: scanner.ClassRegister, Words: []uint64{}}
 		for _, reg := range s.arch.Regs {
@@ -41,13 +39,36 @@ func (s *Session) roots(p *picture) {
 	s.pageRoots(p)
 }
 
-// root adds a range without the stacks in it.
+// stackRoots adds the live parts of all stacks or, if asked for, all of them:
+// with what is left of calls that ended long ago, as kmemleak sees them.
+func (s *Session) stackRoots(p *picture) {
+	if !s.o.WholeStacks {
+		for _, st := range p.live {
+			p.root(scanner.ClassStack, st.Name, st.Range)
+		}
+		return
+	}
+	var named []gvaRange
+	for _, t := range p.tasks {
+		p.root(scanner.ClassStack, fmt.Sprintf("stack of %s[%d]", t.Comm, t.PID), t.Stack)
+		named = append(named, t.Stack)
+	}
+	named = disjoint(named)
+	for _, st := range p.stacks {
+		for _, part := range without(st, named) {
+			p.root(scanner.ClassStack, "stack of a CPU, or of no task", part)
+		}
+	}
+}
+
+// root adds a range.
 func (p *picture) root(class scanner.Class, name string, r gvaRange) {
 	if r.Size() > 0 {
 		p.in.Roots = append(p.in.Roots, scanner.Root{Name: name, Class: class, Range: r})
 	}
 }
 
+// rootWithoutStacks adds a range without the stacks in it.
 func (p *picture) rootWithoutStacks(class scanner.Class, name string, r gvaRange) {
 	for _, part := range without(r, p.stacks) {
 		p.root(class, name, part)

@@ -39,6 +39,10 @@ func (s *Session) scan(why string) error {
 	}
 	r, seqs := s.report(p, res, hidden)
 	r.Scan.At = why
+	r.Scan.Stacks = report.LiveStacks
+	if s.o.WholeStacks {
+		r.Scan.Stacks = report.WholeStacks
+	}
 	r.Scan.PausedMS = float64(time.Since(began).Microseconds()) / 1000
 	s.reports++
 	s.pending = append(s.pending, pending{r, seqs})

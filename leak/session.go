@@ -32,6 +32,9 @@ type Machine interface {
 // and per-CPU objects are tracked, and nothing is scanned.
 type Options struct {
 	Track []hooks.Class
+	// WholeStacks takes for references also what lies on the unused parts of
+	// stacks, as kmemleak does.
+	WholeStacks bool
 	// MinAge leaves out orphans that are younger, in guest time.
 	MinAge time.Duration
 	// ScanAtEnd scans before the guest powers off, halts, reboots or panics.
