@@ -39,6 +39,7 @@ func (s *Session) ask(ctx context.Context, cancel context.CancelCauseFunc) error
 			err = s.interrupt(ctx, "timeout")
 			cancel(errTimeout)
 		case <-ending:
+			err = s.interrupt(ctx, "end")
 			ending, halted = nil, time.After(grace)
 		case <-halted:
 			cancel(errHalted)
@@ -53,12 +54,15 @@ func (s *Session) ask(ctx context.Context, cancel context.CancelCauseFunc) error
 // scanEvery is the reason of scans at intervals.
 const scanEvery = "interval"
 
-// interrupt scans between two events. Before the kernel's C code runs, and
-// when the guest is at its end, there is nothing to scan; at intervals
-// nothing is before the kernel has booted.
+// interrupt scans between two events. Before the kernel's C code runs there is
+// nothing to scan, at intervals nothing before the kernel has booted. When the
+// guest is at its end, the one scan of that is all there is to do.
 func (s *Session) interrupt(ctx context.Context, why string) error {
 	return s.m.Interrupt(ctx, func() error {
-		if s.kernel == nil || s.ending != "" {
+		if s.ending != "" {
+			return s.last()
+		}
+		if s.kernel == nil {
 			return nil
 		}
 		if why == scanEvery {

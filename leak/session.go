@@ -89,6 +89,8 @@ type Session struct {
 	pending []pending     // reports to deliver
 	ending  string        // the moment that ends the guest, once it came
 	ended   chan struct{} // closed then
+	waits   bool          // the guest is paused there, for the last scan
+	over    bool          // nothing is to be scanned any more
 	panics  bool
 	reports int
 	gaps    []string // why nothing can be proven, besides what a scan finds
@@ -138,7 +140,7 @@ func (s *Session) Run(ctx context.Context) error {
 	switch {
 	case errors.Is(cause, errTimeout):
 		return fmt.Errorf("%w: it did not power off within %v", ErrGuestFailed, s.o.Timeout)
-	case err != nil && !errors.Is(cause, errHalted) && !(s.ending != "" && errors.Is(err, hv.ErrGuestGone)):
+	case err != nil && !errors.Is(cause, errHalted) && !(s.over && errors.Is(err, hv.ErrGuestGone)):
 		return err
 	case askErr != nil:
 		return askErr
@@ -246,12 +248,31 @@ func (s *Session) moment(m *hooks.Moment, ev *hv.Event) error {
 		}
 		s.ending, s.panics = m.Name, m.Kind == hooks.Panicked
 		defer close(s.ended)
-		if s.o.ScanAtEnd {
-			err := s.paused(context.Background(), func() error { return s.scan(m.Name) })
-			return errors.Join(err, s.deliver())
+		if !s.o.ScanAtEnd {
+			s.over = true
+			return nil
+		}
+		// Other vCPUs ran on until now, and their events are still to come:
+		// the scan waits for them.
+		s.waits = true
+		if err := s.m.Pause(context.Background()); err != nil {
+			return fmt.Errorf("pausing the guest: %w", err)
 		}
 	}
 	return nil
+}
+
+// last is the scan at the guest's end. All events have been delivered.
+func (s *Session) last() error {
+	if !s.waits {
+		return nil
+	}
+	s.waits, s.over = false, true
+	err := s.scan(s.ending)
+	if rerr := s.m.Resume(context.Background()); err == nil && rerr != nil {
+		err = fmt.Errorf("resuming the guest: %w", rerr)
+	}
+	return err
 }
 
 // paused runs f with all vCPUs stopped.
