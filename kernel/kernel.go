@@ -80,6 +80,14 @@ func newKernel(mem guestmem.Memory, phys guestmem.Physical, info debugInfo, slid
 	return k, nil
 }
 
+// On returns the same reader over other memory: mem is the kernel's address
+// space and phys the memory below.
+func (k *Kernel) On(mem guestmem.Memory, phys guestmem.Physical) *Kernel {
+	c := *k
+	c.mem, c.phys = guestmem.Reader{Memory: mem, Arch: k.arch}, phys
+	return &c
+}
+
 // Arch returns the guest's architecture.
 func (k *Kernel) Arch() *arch.Arch { return k.arch }
 

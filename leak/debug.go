@@ -46,7 +46,7 @@ func (s *Session) kfenceObjects(p *picture, slabs *kernel.Slabs) {
 func (s *Session) addRecord(p *picture, o hooks.Object, cache *kernel.Cache) {
 	o.Size = cache.ObjectSize
 	so := scanner.Object{Addr: o.Addr, Size: o.Size, Flag: scanner.Gray}
-	if start, end, ok := s.kernel.Link(cache); ok && end <= o.Size {
+	if start, end, ok := p.kernel.Link(cache); ok && end <= o.Size {
 		so.Parts = []gvaRange{{Start: o.Addr + guestmem.GVA(start), End: o.Addr + guestmem.GVA(end)}}
 	} else {
 		so.Flag |= scanner.NoScan
@@ -58,7 +58,7 @@ func (s *Session) addRecord(p *picture, o hooks.Object, cache *kernel.Cache) {
 // counting as references to them.
 func (s *Session) bookkeeping(p *picture) {
 	p.in.Exclude = append(p.in.Exclude, p.pages.KFENCE.Words...)
-	ranges, err := s.kernel.Bookkeeping()
+	ranges, err := p.kernel.Bookkeeping()
 	p.doubt("the records of debugging tools", err)
 	p.in.Exclude = append(p.in.Exclude, ranges...)
 }

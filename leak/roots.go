@@ -77,15 +77,15 @@ func (p *picture) rootWithoutStacks(class scanner.Class, name string, r gvaRange
 
 func (s *Session) dataRoots(p *picture) {
 	var whole gvaRange
-	if start, ok := s.kernel.Addr("_text"); ok {
-		if end, ok := s.kernel.Addr("_end"); ok {
+	if start, ok := p.kernel.Addr("_text"); ok {
+		if end, ok := p.kernel.Addr("_end"); ok {
 			whole = gvaRange{Start: start, End: end}
 		}
 	}
 	var done []gvaRange
 	for _, sec := range dataSections {
-		start, ok1 := s.kernel.Addr(sec.start)
-		end, ok2 := s.kernel.Addr(sec.end)
+		start, ok1 := p.kernel.Addr(sec.start)
+		end, ok2 := p.kernel.Addr(sec.end)
 		if !ok1 || !ok2 || start >= end {
 			continue
 		}
@@ -109,7 +109,7 @@ func (s *Session) held(p *picture, r gvaRange) []gvaRange {
 	var out []gvaRange
 	for at := r.Start; at < r.End; {
 		next := min(at&^(page-1)+page, r.End)
-		gpa, _, err := s.kmem.Translate(at)
+		gpa, _, err := p.mem.Translate(at)
 		if err == nil && p.pages.Class(kernel.PFN(uint64(gpa)/uint64(page))) == kernel.PageReserved {
 			if n := len(out); n > 0 && out[n-1].End == at {
 				out[n-1].End = next
@@ -123,11 +123,11 @@ func (s *Session) held(p *picture, r gvaRange) []gvaRange {
 }
 
 // mapped returns the parts of a range that the kernel's page tables map.
-func (s *Session) mapped(r gvaRange) []gvaRange {
+func (s *Session) mapped(p *picture, r gvaRange) []gvaRange {
 	page := guestmem.GVA(1) << s.arch.Paging.PageShift
 	var out []gvaRange
 	for at := r.Start; at < r.End; {
-		_, left, err := s.kmem.Translate(at)
+		_, left, err := p.mem.Translate(at)
 		if err != nil {
 			at = at&^(page-1) + page
 			continue
@@ -187,7 +187,7 @@ func (s *Session) pageRoots(p *picture) {
 			virt := p.pages.Virt(r)
 			p.claims.rest(p.pages, r, func(from, to uint64) {
 				// Firmware's pages are reserved too, and not mapped.
-				for _, part := range s.mapped(gvaRange{Start: virt.Start + guestmem.GVA(from), End: virt.Start + guestmem.GVA(to)}) {
+				for _, part := range s.mapped(p, gvaRange{Start: virt.Start + guestmem.GVA(from), End: virt.Start + guestmem.GVA(to)}) {
 					p.root(scanner.ClassPages, r.Class.String()+" pages", part)
 				}
 			})
