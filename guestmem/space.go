@@ -56,6 +56,14 @@ func (s *AddressSpace) WithRoot(root GPA) *AddressSpace {
 	return &c
 }
 
+// WithPhysical returns the same address space over other memory, a Snapshot
+// of this one's.
+func (s *AddressSpace) WithPhysical(phys Physical) *AddressSpace {
+	c := *s
+	c.phys = phys
+	return &c
+}
+
 // Physical returns the memory below.
 func (s *AddressSpace) Physical() Physical { return s.phys }
 

@@ -3,6 +3,7 @@ package hv
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/leakvisor/leakvisor/arch"
 	"github.com/leakvisor/leakvisor/guestmem"
@@ -31,6 +32,14 @@ type Machine interface {
 	Registers(ctx context.Context, vcpu int) (map[string]uint64, error)
 	// Close ends the guest if it still runs and releases everything.
 	Close() error
+}
+
+// PauseClock is the ability to tell how long the guest stood still.
+type PauseClock interface {
+	// Paused returns how long all pauses took that are over, each from the
+	// call of Pause that stops the guest until it runs again, and how long
+	// the present one has taken, if there is one.
+	Paused() (over, present time.Duration)
 }
 
 // Tracer is the ability to tell of executed addresses.

@@ -24,16 +24,18 @@ type Kernel struct {
 
 // layouts has every member that the readers use, by reader.
 type layouts struct {
-	list   listLayout
-	percpu perCPULayout
-	task   taskLayout
-	stack  stackLayout
-	module moduleLayout
-	page   pageLayout
-	slab   slabLayout
-	vmap   vmapLayout
-	memblk memblockLayout
-	time   timeLayout
+	list        listLayout
+	percpu      perCPULayout
+	task        taskLayout
+	stack       stackLayout
+	module      moduleLayout
+	page        pageLayout
+	slab        slabLayout
+	vmap        vmapLayout
+	memblk      memblockLayout
+	time        timeLayout
+	kfence      kfenceLayout
+	bookkeeping bookkeepingLayout
 }
 
 // New returns a reader of the kernel im, which runs slide bytes above its
@@ -59,21 +61,31 @@ func newKernel(mem guestmem.Memory, phys guestmem.Physical, info debugInfo, slid
 	}
 	l := newLayout(info)
 	k.lay = layouts{
-		list:   newListLayout(l),
-		percpu: newPerCPULayout(l),
-		task:   newTaskLayout(l),
-		module: newModuleLayout(l),
-		page:   newPageLayout(l),
-		slab:   newSlabLayout(l),
-		vmap:   newVmapLayout(l),
-		memblk: newMemblockLayout(l),
-		time:   newTimeLayout(l),
+		list:        newListLayout(l),
+		percpu:      newPerCPULayout(l),
+		task:        newTaskLayout(l),
+		module:      newModuleLayout(l),
+		page:        newPageLayout(l),
+		slab:        newSlabLayout(l),
+		vmap:        newVmapLayout(l),
+		memblk:      newMemblockLayout(l),
+		time:        newTimeLayout(l),
+		kfence:      newKFENCELayout(l),
+		bookkeeping: newBookkeepingLayout(l),
 	}
 	k.lay.stack = newStackLayout(l, slide)
 	if err := l.result(); err != nil {
 		return nil, err
 	}
 	return k, nil
+}
+
+// On returns the same reader over other memory: mem is the kernel's address
+// space and phys the memory below.
+func (k *Kernel) On(mem guestmem.Memory, phys guestmem.Physical) *Kernel {
+	c := *k
+	c.mem, c.phys = guestmem.Reader{Memory: mem, Arch: k.arch}, phys
+	return &c
 }
 
 // Arch returns the guest's architecture.

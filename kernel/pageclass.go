@@ -32,10 +32,12 @@ const (
 	PageSpecial
 	// PageKernel is in use by anybody else in the kernel.
 	PageKernel
+	// PageKFENCE is of KFENCE's pool: an object, or a guard.
+	PageKFENCE
 )
 
 func (c PageClass) String() string {
-	names := [...]string{"unknown", "free", "slab", "large kmalloc", "page table", "reserved", "user", "special", "kernel"}
+	names := [...]string{"unknown", "free", "slab", "large kmalloc", "page table", "reserved", "user", "special", "kernel", "KFENCE"}
 	if int(c) < len(names) {
 		return names[c]
 	}
@@ -47,6 +49,8 @@ type Pages struct {
 	// Buddy and PerCPU are how many free pages are in the buddy allocator
 	// (MemFree of /proc/meminfo) and on the CPUs' lists.
 	Buddy, PerCPU uint64
+	// KFENCE is KFENCE's pool.
+	KFENCE *KFENCE
 
 	mm    *memoryMap
 	parts []pagePart
@@ -176,6 +180,16 @@ func (k *Kernel) Pages() (*Pages, error) {
 	}
 	if err := k.freeOnCPUs(p); err != nil {
 		errs = append(errs, err)
+	}
+	if p.KFENCE, err = k.KFENCE(); err != nil {
+		errs = append(errs, err)
+	}
+	for at := p.KFENCE.Pool.Start; at < p.KFENCE.Pool.End; at += guestmem.GVA(m.pageSize) {
+		if f, ok := m.frameOf(at); ok {
+			if part := p.part(f); part != nil {
+				part.class[f-part.first] = PageKFENCE
+			}
+		}
 	}
 	return p, errors.Join(errs...)
 }

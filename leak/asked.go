@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"time"
+
+	"github.com/leakvisor/leakvisor/guestmem"
 )
 
 var (
@@ -39,7 +41,7 @@ func (s *Session) ask(ctx context.Context, cancel context.CancelCauseFunc) error
 			err = s.interrupt(ctx, "timeout")
 			cancel(errTimeout)
 		case <-ending:
-			err = s.interrupt(ctx, "end")
+			err = s.interrupt(ctx, scanEnd)
 			ending, halted = nil, time.After(grace)
 		case <-halted:
 			cancel(errHalted)
@@ -51,13 +53,20 @@ func (s *Session) ask(ctx context.Context, cancel context.CancelCauseFunc) error
 	}
 }
 
-// scanEvery is the reason of scans at intervals.
-const scanEvery = "interval"
+// Reasons of scans: at intervals, and at the guest's end.
+const (
+	scanEvery = "interval"
+	scanEnd   = "end"
+)
 
 // interrupt scans between two events. Before the kernel's C code runs there is
 // nothing to scan, at intervals nothing before the kernel has booted. When the
 // guest is at its end, the one scan of that is all there is to do.
 func (s *Session) interrupt(ctx context.Context, why string) error {
+	var memory *guestmem.Snapshot
+	if why != scanEnd { // the guest stands still already
+		memory = s.rehearse()
+	}
 	return s.m.Interrupt(ctx, func() error {
 		if s.ending != "" {
 			return s.last()
@@ -70,7 +79,7 @@ func (s *Session) interrupt(ctx context.Context, why string) error {
 				return nil
 			}
 		}
-		return s.scan(why)
+		return s.scan(why, memory)
 	})
 }
 

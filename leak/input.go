@@ -17,6 +17,7 @@ type gvaRange = guestmem.Range[guestmem.GVA]
 // picture is the guest at one pause: what the scanner is given, and what the
 // report needs besides.
 type picture struct {
+	guest
 	in      *scanner.Input
 	objects []object // beside in.Objects
 	audit   audit
@@ -36,6 +37,7 @@ type picture struct {
 	descriptors map[guestmem.GVA]bool
 	claims      claims
 	registers   []map[string]uint64
+	lost        uint64 // events
 	// covers has the number of the rule of each object that one covers.
 	covers map[int]int
 }
@@ -57,26 +59,29 @@ type audit struct {
 	stale     uint64 // known to the tracker, but free by the descriptors
 }
 
-// look reads the paused guest. What cannot be read becomes a reason why the
+// look reads a frozen guest. What cannot be read becomes a reason why the
 // verdict is unknown; without the page descriptors there is nothing to judge.
-func (s *Session) look(regs []map[string]uint64) *picture {
+func (s *Session) look(f *frozen) *picture {
+	g := guest{s.kmem, s.kernel}.on(f.memory)
 	p := &picture{
-		in:          &scanner.Input{WordSize: s.arch.WordSize, Order: s.arch.Order, Memory: s.kmem},
+		guest:       g,
+		in:          &scanner.Input{WordSize: s.arch.WordSize, Order: s.arch.Order, Memory: g.mem},
 		areas:       map[guestmem.GVA]*kernel.VmapArea{},
-		claims:      claims{mem: s.kmem},
+		claims:      claims{mem: g.mem},
 		descriptors: map[guestmem.GVA]bool{},
-		registers:   regs,
+		registers:   f.registers,
+		pages:       f.pages,
+		lost:        f.lost,
 	}
-	var err error
-	k := s.kernel
-	p.pages, err = k.Pages()
-	p.doubt("page descriptors", err)
+	p.doubt("page descriptors", f.pagesErr)
 	if p.pages == nil {
 		return p
 	}
+	k := p.kernel
+	var err error
 	p.tasks, err = k.Tasks()
 	p.doubt("tasks", err)
-	p.live, err = k.Stacks(p.tasks, regs)
+	p.live, err = k.Stacks(p.tasks, f.registers)
 	p.doubt("stacks", err)
 	p.modules, err = k.Modules()
 	p.doubt("modules", err)
@@ -95,6 +100,7 @@ func (s *Session) look(regs []map[string]uint64) *picture {
 	s.perCPUObjects(p)
 	s.pageObjects(p)
 	s.roots(p)
+	s.bookkeeping(p)
 	return p
 }
 
@@ -118,12 +124,12 @@ func (s *Session) allStacks(p *picture) {
 	for _, t := range p.tasks {
 		p.stacks = append(p.stacks, t.Stack)
 	}
-	cpu, err := s.kernel.CPUStacks()
+	cpu, err := p.kernel.CPUStacks()
 	p.doubt("the CPUs' stacks", err)
 	for _, c := range cpu {
 		p.stacks = append(p.stacks, c.Range, c.Backing)
 	}
-	p.dead, err = s.kernel.CachedStacks()
+	p.dead, err = p.kernel.CachedStacks()
 	p.doubt("cached stacks", err)
 	p.stacks = disjoint(append(p.stacks, p.dead...))
 }
@@ -154,7 +160,7 @@ func (p *picture) onStack(a guestmem.GVA) bool {
 // kmemleak has it, and what the guest's slab descriptors say is compared with
 // the tracker.
 func (s *Session) slabObjects(p *picture) {
-	slabs, err := s.kernel.Slabs(p.pages)
+	slabs, err := p.kernel.Slabs(p.pages)
 	p.doubt("slab caches", err)
 	live := s.tracker.LiveSet(hooks.Slab)
 	p.objects = slices.Grow(p.objects, live.Len())
@@ -169,7 +175,11 @@ func (s *Session) slabObjects(p *picture) {
 				p.audit.allocated++
 				if o := live.Get(sl.Object(i)); o != nil {
 					p.audit.tracked++
-					p.addSlab(*o, sl.Cache)
+					if sl.Cache.Bookkeeping() {
+						s.addRecord(p, *o, sl.Cache)
+					} else {
+						p.addSlab(*o, sl.Cache)
+					}
 				}
 			}
 			return true
@@ -186,8 +196,9 @@ func (s *Session) slabObjects(p *picture) {
 	inSlabs := uint64(0)
 	for o := range live.All() {
 		frame, inRAM := p.pages.Frame(o.Addr)
-		switch {
-		case !inRAM || p.pages.Class(frame) != kernel.PageSlab:
+		switch class := p.pages.Class(frame); {
+		case inRAM && class == kernel.PageKFENCE:
+		case !inRAM || class != kernel.PageSlab:
 			p.addSlab(*o, nil)
 		case err == nil:
 			inSlabs++
@@ -196,6 +207,7 @@ func (s *Session) slabObjects(p *picture) {
 		}
 	}
 	p.audit.stale = inSlabs - min(inSlabs, p.audit.tracked)
+	s.kfenceObjects(p, slabs)
 }
 
 // addSlab adds an object of a slab cache or, without one, a large kmalloc:

@@ -7,17 +7,23 @@ import (
 	"github.com/leakvisor/leakvisor/report"
 )
 
-// pending is a report whose rest can be done while the guest runs on.
+// pending is a report to which source lines are still to be added.
 type pending struct {
 	report *report.Report
 	seqs   []uint64 // event numbers of the allocations of report.Orphans
 }
 
-// deliver completes the reports of scans and hands them out. It is called on
-// the run's goroutine while the guest is not paused.
+// deliver judges the frozen guests and hands out the reports. It is called on
+// the run's goroutine while the guest is not paused, and before the tracker is
+// told of anything that happened since.
 func (s *Session) deliver() error {
 	var errs []error
-	for _, p := range s.pending {
+	for _, f := range s.pending {
+		p, err := s.judge(f)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
 		s.addLines(p)
 		if s.o.Report != nil {
 			errs = append(errs, s.o.Report(p.report))

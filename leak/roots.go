@@ -25,9 +25,7 @@ func (s *Session) roots(p *picture) {
 	s.dataRoots(p)
 	s.moduleRoots(p)
 	s.perCPURoots(p)
-	for _, st := range p.live {
-		p.root(scanner.ClassStack, st.Name, st.Range)
-	}
+	s.stackRoots(p)
 	for i, regs := range p.registers {
 		r := scanner.Root{Name: fmt.Sprintf("vCPU %d", i), Class: scanner.ClassRegister, Words: []uint64{}}
 		for _, reg := range s.arch.Regs {
@@ -41,13 +39,36 @@ func (s *Session) roots(p *picture) {
 	s.pageRoots(p)
 }
 
-// root adds a range without the stacks in it.
+// stackRoots adds the live parts of all stacks or, if asked for, all of them:
+// with what is left of calls that ended long ago, as kmemleak sees them.
+func (s *Session) stackRoots(p *picture) {
+	if !s.o.WholeStacks {
+		for _, st := range p.live {
+			p.root(scanner.ClassStack, st.Name, st.Range)
+		}
+		return
+	}
+	var named []gvaRange
+	for _, t := range p.tasks {
+		p.root(scanner.ClassStack, fmt.Sprintf("stack of %s[%d]", t.Comm, t.PID), t.Stack)
+		named = append(named, t.Stack)
+	}
+	named = disjoint(named)
+	for _, st := range p.stacks {
+		for _, part := range without(st, named) {
+			p.root(scanner.ClassStack, "stack of a CPU, or of no task", part)
+		}
+	}
+}
+
+// root adds a range.
 func (p *picture) root(class scanner.Class, name string, r gvaRange) {
 	if r.Size() > 0 {
 		p.in.Roots = append(p.in.Roots, scanner.Root{Name: name, Class: class, Range: r})
 	}
 }
 
+// rootWithoutStacks adds a range without the stacks in it.
 func (p *picture) rootWithoutStacks(class scanner.Class, name string, r gvaRange) {
 	for _, part := range without(r, p.stacks) {
 		p.root(class, name, part)
@@ -56,15 +77,15 @@ func (p *picture) rootWithoutStacks(class scanner.Class, name string, r gvaRange
 
 func (s *Session) dataRoots(p *picture) {
 	var whole gvaRange
-	if start, ok := s.kernel.Addr("_text"); ok {
-		if end, ok := s.kernel.Addr("_end"); ok {
+	if start, ok := p.kernel.Addr("_text"); ok {
+		if end, ok := p.kernel.Addr("_end"); ok {
 			whole = gvaRange{Start: start, End: end}
 		}
 	}
 	var done []gvaRange
 	for _, sec := range dataSections {
-		start, ok1 := s.kernel.Addr(sec.start)
-		end, ok2 := s.kernel.Addr(sec.end)
+		start, ok1 := p.kernel.Addr(sec.start)
+		end, ok2 := p.kernel.Addr(sec.end)
 		if !ok1 || !ok2 || start >= end {
 			continue
 		}
@@ -88,7 +109,7 @@ func (s *Session) held(p *picture, r gvaRange) []gvaRange {
 	var out []gvaRange
 	for at := r.Start; at < r.End; {
 		next := min(at&^(page-1)+page, r.End)
-		gpa, _, err := s.kmem.Translate(at)
+		gpa, _, err := p.mem.Translate(at)
 		if err == nil && p.pages.Class(kernel.PFN(uint64(gpa)/uint64(page))) == kernel.PageReserved {
 			if n := len(out); n > 0 && out[n-1].End == at {
 				out[n-1].End = next
@@ -102,11 +123,11 @@ func (s *Session) held(p *picture, r gvaRange) []gvaRange {
 }
 
 // mapped returns the parts of a range that the kernel's page tables map.
-func (s *Session) mapped(r gvaRange) []gvaRange {
+func (s *Session) mapped(p *picture, r gvaRange) []gvaRange {
 	page := guestmem.GVA(1) << s.arch.Paging.PageShift
 	var out []gvaRange
 	for at := r.Start; at < r.End; {
-		_, left, err := s.kmem.Translate(at)
+		_, left, err := p.mem.Translate(at)
 		if err != nil {
 			at = at&^(page-1) + page
 			continue
@@ -160,13 +181,13 @@ func (s *Session) pageRoots(p *picture) {
 	p.claims.merge()
 	p.pages.Each(func(r kernel.PageRange) bool {
 		switch r.Class {
-		case kernel.PageFree, kernel.PageUnknown, kernel.PageSpecial:
+		case kernel.PageFree, kernel.PageUnknown, kernel.PageSpecial, kernel.PageKFENCE:
 			return true
 		case kernel.PageKernel, kernel.PageReserved, kernel.PageLargeKmalloc:
 			virt := p.pages.Virt(r)
 			p.claims.rest(p.pages, r, func(from, to uint64) {
 				// Firmware's pages are reserved too, and not mapped.
-				for _, part := range s.mapped(gvaRange{Start: virt.Start + guestmem.GVA(from), End: virt.Start + guestmem.GVA(to)}) {
+				for _, part := range s.mapped(p, gvaRange{Start: virt.Start + guestmem.GVA(from), End: virt.Start + guestmem.GVA(to)}) {
 					p.root(scanner.ClassPages, r.Class.String()+" pages", part)
 				}
 			})

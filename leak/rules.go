@@ -149,13 +149,13 @@ func (s *Session) inlined(pc guestmem.GVA, i int, function, into string) bool {
 }
 
 // pointer reads a pointer variable of the kernel, zero where there is none.
-func (s *Session) pointer(variable string) guestmem.GVA {
-	at, ok := s.kernel.Addr(variable)
+func (s *Session) pointer(p *picture, variable string) guestmem.GVA {
+	at, ok := p.kernel.Addr(variable)
 	if !ok {
 		return 0
 	}
 	word := make([]byte, s.arch.WordSize)
-	if err := guestmem.Read(s.kmem, at, word); err != nil {
+	if err := guestmem.Read(p.mem, at, word); err != nil {
 		return 0
 	}
 	return guestmem.GVA(s.arch.Word(word))
@@ -173,7 +173,7 @@ func (s *Session) mark(p *picture) {
 	what.CacheIn = func(variable string) bool {
 		at, ok := caches[variable]
 		if !ok {
-			at = s.pointer(variable)
+			at = s.pointer(p, variable)
 			caches[variable] = at
 		}
 		return at != 0 && at == o.cacheAddr

@@ -13,37 +13,25 @@ import (
 	"github.com/leakvisor/leakvisor/scanner"
 )
 
-// scan judges the paused guest; deliver hands out its report.
-func (s *Session) scan(why string) error {
-	began := time.Now()
-	if s.kernel == nil {
-		return fmt.Errorf("%w: it reached its %s before its kernel was up", ErrGuestFailed, why)
-	}
-	s.progress("scanning at " + why)
+// judge makes the report of a frozen guest. The tracker has not been told of
+// anything that happened since.
+func (s *Session) judge(f *frozen) (pending, error) {
 	ctx := context.Background()
-	regs := make([]map[string]uint64, s.m.VCPUs())
-	for i := range regs {
-		var err error
-		if regs[i], err = s.m.Registers(ctx, i); err != nil {
-			return fmt.Errorf("reading the registers of vCPU %d: %w", i, err)
-		}
-	}
-	p := s.look(regs)
+	p := s.look(f)
 	s.mark(p)
 	res, err := scanner.Scan(ctx, p.in, nil)
 	if err != nil {
-		return err
+		return pending{}, err
 	}
 	hidden, err := s.cover(ctx, p, res)
 	if err != nil {
-		return err
+		return pending{}, err
 	}
 	r, seqs := s.report(p, res, hidden)
-	r.Scan.At = why
-	r.Scan.PausedMS = float64(time.Since(began).Microseconds()) / 1000
+	r.Scan.At, r.Scan.Stacks = f.why, s.stacks()
+	r.Scan.PausedMS = float64(f.pause().Microseconds()) / 1000
 	s.reports++
-	s.pending = append(s.pending, pending{r, seqs})
-	return nil
+	return pending{r, seqs}, nil
 }
 
 // report makes the report of a scan; hidden objects are those that a rule
@@ -64,14 +52,14 @@ func (s *Session) report(p *picture, res *scanner.Result, hidden map[int]int) (*
 		Reasons: append(p.reasons, s.gaps...),
 	}
 	var err error
-	if r.Guest.Release, _, err = s.kernel.Uname(); err != nil {
+	if r.Guest.Release, _, err = p.kernel.Uname(); err != nil {
 		s.log.Warn("reading the kernel's release", "error", err)
 	}
 	s.liveness(p, r)
 	if res.UnreadableBytes > 0 {
 		r.Reasons = append(r.Reasons, fmt.Sprintf("%d bytes of memory that may hold references cannot be read, the first at %#x", res.UnreadableBytes, uint64(res.Unreadable[0].Start)))
 	}
-	clock := s.clock()
+	clock := s.clock(p)
 	for i, state := range res.States {
 		o := &p.objects[i]
 		if p.descriptors[o.Addr] || !slices.Contains(s.o.Track, o.class) {
@@ -107,7 +95,7 @@ func (s *Session) report(p *picture, res *scanner.Result, hidden map[int]int) (*
 func (s *Session) liveness(p *picture, r *report.Report) {
 	st := s.tracker.Stats()
 	l := &r.Liveness
-	l.Entries, l.Exits, l.Lost = st.Entries, st.Exits, s.m.Lost()
+	l.Entries, l.Exits, l.Lost = st.Entries, st.Exits, p.lost
 	doubt := func(n uint64, format string, args ...any) {
 		if n > 0 {
 			r.Reasons = append(r.Reasons, fmt.Sprintf(format, args...))
@@ -178,10 +166,10 @@ func (s *Session) orphan(p *picture, i int, age time.Duration) report.Orphan {
 	}
 	const dump = 32
 	buf := make([]byte, min(dump, content.Size()))
-	if err := guestmem.Read(s.kmem, content.Start, buf); err == nil {
+	if err := guestmem.Read(p.mem, content.Start, buf); err == nil {
 		out.Dump = buf
 	}
-	if sum, err := scanner.Checksum(s.kmem, content); err == nil {
+	if sum, err := scanner.Checksum(p.mem, content); err == nil {
 		out.Checksum = sum
 	}
 	return out
@@ -195,9 +183,9 @@ type clock struct {
 
 // clock reads the guest's time; without it all ages are zero, and
 // Options.MinAge has no effect.
-func (s *Session) clock() clock {
-	now, err := s.kernel.Jiffies()
-	hz, err2 := s.kernel.HZ()
+func (s *Session) clock(p *picture) clock {
+	now, err := p.kernel.Jiffies()
+	hz, err2 := p.kernel.HZ()
 	if err != nil || err2 != nil || hz <= 0 {
 		s.log.Warn("the guest's clock cannot be read", "jiffies", err, "HZ", err2)
 		return clock{}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/leakvisor/leakvisor/annotations"
@@ -33,6 +34,9 @@ type Machine interface {
 type Options struct {
 	// Track lists the classes whose orphans are reported.
 	Track []hooks.Class
+	// WholeStacks takes for references also what lies on the unused parts of
+	// stacks, as kmemleak does.
+	WholeStacks bool
 	// MinAge leaves out orphans that are younger, in guest time.
 	MinAge time.Duration
 	// ScanAtEnd scans before the guest powers off, halts, reboots or panics.
@@ -81,14 +85,16 @@ type Session struct {
 	context *kernel.EventContext
 	kmem    *guestmem.AddressSpace // kernel page tables, from Started on
 	kernel  *kernel.Kernel         // reader of the kernel's structures, likewise
+	live    atomic.Pointer[guest]  // both, for other goroutines
 	modules *moduleFiles
 	rules   *rules
 
-	pending []pending     // reports to deliver
-	ending  string        // the moment that ends the guest, once it came
-	ended   chan struct{} // closed then
-	waits   bool          // the guest is paused there, for the last scan
-	over    bool          // nothing is to be scanned any more
+	pending []*frozen          // to be judged and reported
+	ending  string             // the moment that ends the guest, once it came
+	ended   chan struct{}      // closed then
+	waits   bool               // the guest is paused there, for the last scan
+	memory  *guestmem.Snapshot // for that scan
+	over    bool               // nothing is to be scanned any more
 	panics  bool
 	reports int
 	gaps    []string // why nothing can be proven, besides what a scan finds
@@ -253,6 +259,7 @@ func (s *Session) moment(m *hooks.Moment, ev *hv.Event) error {
 		// Other vCPUs ran on until now, and their events are still to come:
 		// the scan waits for them.
 		s.waits = true
+		s.memory = s.rehearse()
 		if err := s.m.Pause(context.Background()); err != nil {
 			return fmt.Errorf("pausing the guest: %w", err)
 		}
@@ -266,7 +273,7 @@ func (s *Session) last() error {
 		return nil
 	}
 	s.waits, s.over = false, true
-	err := s.scan(s.ending)
+	err := s.scan(s.ending, s.memory)
 	if rerr := s.m.Resume(context.Background()); err == nil && rerr != nil {
 		err = fmt.Errorf("resuming the guest: %w", rerr)
 	}
@@ -308,6 +315,7 @@ func (s *Session) started() error {
 	if s.kernel, err = kernel.New(s.kmem, s.m.Memory(), s.img, s.slide); err != nil {
 		return err
 	}
+	s.live.Store(&guest{s.kmem, s.kernel})
 	id, err := s.kernel.BuildID()
 	if err != nil {
 		return fmt.Errorf("reading the guest's build ID: %w", err)

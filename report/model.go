@@ -78,7 +78,18 @@ type Scan struct {
 	Bytes    uint64  `json:"bytes"` // bytes of memory scanned
 	PausedMS float64 `json:"paused_ms"`
 	Unknown  uint64  `json:"unknown_objects"` // neither reachable nor orphan: see Reasons
+	// Stacks says how much of the kernel's stacks was scanned.
+	Stacks Stacks `json:"stacks,omitempty"`
 }
+
+// Stacks is how much of the stacks is taken for references.
+type Stacks string
+
+// Ways to scan stacks.
+const (
+	LiveStacks  Stacks = "live"  // from the stack pointer up
+	WholeStacks Stacks = "whole" // all, as kmemleak does
+)
 
 // Kind says which allocator an object is from.
 type Kind string

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/leakvisor/leakvisor/report"
+	"github.com/leakvisor/leakvisor/symbols"
 	"github.com/leakvisor/leakvisor/xtest/guests"
 )
 
@@ -176,23 +177,45 @@ func TestGroundTruth(t *testing.T) {
 		modules := []guests.Built{guests.Module(t, g, "holder"), guests.Module(t, g, "groundtruth"), guests.Module(t, g, "rmmodleak")}
 		for cpus := 1; cpus <= 2; cpus++ {
 			t.Run(fmt.Sprintf("cpus=%d", cpus), func(t *testing.T) {
-				var r guestRun
-				r.start(t, g, plantScript, modules, "--smp", fmt.Sprint(cpus))
-				r.wait(t, exitLeaks)
-				rep := r.report(t)
-				live(t, rep)
-				console, err := os.Open(r.path("console"))
-				if err != nil {
-					t.Fatal(err)
-				}
-				defer console.Close()
-				plants, err := guests.ReadPlants(console)
-				if err != nil {
-					t.Fatal(err)
-				}
-				judge(t, rep, plants)
+				groundTruth(t, g, modules, "--smp", fmt.Sprint(cpus))
 			})
 		}
+	})
+}
+
+func groundTruth(t *testing.T, g *guests.Guest, modules []guests.Built, flags ...string) {
+	t.Helper()
+	var r guestRun
+	r.start(t, g, plantScript, modules, flags...)
+	r.wait(t, exitLeaks)
+	rep := r.report(t)
+	live(t, rep)
+	console, err := os.Open(r.path("console"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer console.Close()
+	plants, err := guests.ReadPlants(console)
+	if err != nil {
+		t.Fatal(err)
+	}
+	judge(t, rep, plants)
+}
+
+// TestGroundTruthKFENCE: a kernel whose debugging tool serves allocations
+// itself, as often as it can, and notes where each object is.
+func TestGroundTruthKFENCE(t *testing.T) {
+	guests.Each(t, func(t *testing.T, g *guests.Guest) {
+		modules := []guests.Built{guests.Module(t, g, "holder"), guests.Module(t, g, "groundtruth"), guests.Module(t, g, "rmmodleak")}
+		img, err := symbols.Open(g.VMLinux, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer img.Close()
+		if _, err := img.Symbol("__kfence_pool"); err != nil {
+			t.Skip("this kernel has no KFENCE")
+		}
+		groundTruth(t, g, modules, "--append", "quiet panic=-1 kfence.sample_interval=1 kfence.skip_covered_thresh=100")
 	})
 }
 

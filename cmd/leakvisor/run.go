@@ -32,6 +32,7 @@ type runCmd struct {
 	ScanAt    string        `enum:"poweroff,never" default:"poweroff" help:"Scan when the guest is about to power off, halt, reboot or panic: poweroff or never (${default})."`
 	ScanEvery time.Duration `placeholder:"DURATION" help:"Also scan at this interval of real time."`
 	ScanOn    string        `placeholder:"REGEX" help:"Also scan when the guest's console prints a line that matches."`
+	Stacks    string        `enum:"live,whole" default:"live" help:"What counts of kernel stacks: live, what is in use, or whole, as kmemleak has it (${default})."`
 	MinAge    time.Duration `placeholder:"DURATION" help:"Leave out orphans younger than this, in guest time (default 0s)."`
 	Suppress  []string      `type:"existingfile" sep:"none" placeholder:"FILE" help:"Leave out what the rules in this file match, and what hangs on it; may be given several times."`
 
@@ -120,6 +121,7 @@ func (c *runCmd) Run(ctx context.Context, status *int) (err error) {
 	var unused unusedRules
 	s, err := leak.New(img, m, &leak.Options{
 		Track:         track,
+		WholeStacks:   c.Stacks == string(report.WholeStacks),
 		MinAge:        c.MinAge,
 		Suppress:      suppress,
 		ScanAtEnd:     c.ScanAt == "poweroff",

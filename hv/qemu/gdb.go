@@ -67,22 +67,14 @@ func (g *gdb) interrupt(ctx context.Context) error {
 func (g *gdb) absorb() error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	for {
-		// What QEMU sent before it said "paused" on QMP is here already.
-		_ = g.conn.SetReadDeadline(time.Now().Add(time.Millisecond))
-		_, err := g.in.Peek(1)
-		var timeout net.Error
-		if errors.As(err, &timeout) && timeout.Timeout() {
-			return nil
-		}
-		if err != nil {
-			return fmt.Errorf("qemu: gdb stub: %w", err)
-		}
+	// What QEMU sent before it said "paused" on QMP is here already.
+	for g.in.Buffered() > 0 || pending(g.conn) > 0 {
 		g.deadline(context.Background())
 		if _, err := g.packet(); err != nil {
 			return err
 		}
 	}
+	return nil
 }
 
 // registers reads registers of vcpu, which counts from 0, by their numbers;
@@ -94,12 +86,23 @@ func (g *gdb) registers(ctx context.Context, vcpu int, numbers []int) ([][]byte,
 	if err := g.expectOK(ctx, fmt.Sprintf("Hg%x", vcpu+1)); err != nil {
 		return nil, err
 	}
+	// All questions at once: the guest stands still meanwhile. A new packet
+	// is as good as the acknowledgement of the last.
+	var questions []byte
+	for _, n := range numbers {
+		if n >= 0 {
+			questions = appendPacket(questions, fmt.Sprintf("p%x", n))
+		}
+	}
+	if _, err := g.conn.Write(questions); err != nil {
+		return nil, fmt.Errorf("qemu: gdb stub: %w", err)
+	}
 	out := make([][]byte, len(numbers))
 	for i, n := range numbers {
 		if n < 0 {
 			continue
 		}
-		answer, err := g.ask(ctx, fmt.Sprintf("p%x", n))
+		answer, err := g.answer(fmt.Sprintf("p%x", n))
 		if err != nil {
 			return nil, err
 		}
@@ -157,9 +160,18 @@ func (g *gdb) expectOK(ctx context.Context, command string) error {
 // between are skipped. mu must be held.
 func (g *gdb) ask(ctx context.Context, command string) (string, error) {
 	g.deadline(ctx)
-	if _, err := fmt.Fprintf(g.conn, "$%s#%02x", command, checksum([]byte(command))); err != nil {
+	if _, err := g.conn.Write(appendPacket(nil, command)); err != nil {
 		return "", fmt.Errorf("qemu: gdb stub: %w", err)
 	}
+	return g.answer(command)
+}
+
+func appendPacket(b []byte, command string) []byte {
+	return fmt.Appendf(b, "$%s#%02x", command, checksum([]byte(command)))
+}
+
+// answer reads the answer to a command.
+func (g *gdb) answer(command string) (string, error) {
 	for range 16 {
 		p, err := g.packet()
 		if err != nil {

@@ -29,8 +29,37 @@ import (
 // pauseState is guarded by sem.
 type pauseState struct {
 	sem        chan struct{}
-	depth      int  // Pause calls that Resume did not match yet
-	wantResume bool // resume once no hold is broken any more
+	depth      int       // Pause calls that Resume did not match yet
+	wantResume bool      // resume once no hold is broken any more
+	since      time.Time // of the present pause; zero when there is none
+	over       time.Duration
+}
+
+var _ hv.PauseClock = (*Machine)(nil)
+
+// Paused implements hv.PauseClock.
+func (m *Machine) Paused() (over, present time.Duration) {
+	p := &m.pause
+	_ = p.lock(context.Background())
+	defer p.unlock()
+	if !p.since.IsZero() {
+		present = time.Since(p.since)
+	}
+	return p.over, present
+}
+
+// began and ended keep the time of pauses. pause is locked.
+func (p *pauseState) began(at time.Time) {
+	if p.since.IsZero() {
+		p.since = at
+	}
+}
+
+func (p *pauseState) ended() {
+	if !p.since.IsZero() {
+		p.over += time.Since(p.since)
+		p.since = time.Time{}
+	}
 }
 
 // stopTimeout bounds a stop; a guest whose kernel was just entered cannot be
@@ -70,9 +99,11 @@ func (m *Machine) Pause(ctx context.Context) error {
 		// whether the guest runs.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
 		defer cancel()
+		at := time.Now()
 		if err := m.stopVCPUs(ctx); err != nil {
 			return fmt.Errorf("qemu: pause: %w", err)
 		}
+		p.began(at)
 	}
 	p.depth++
 	return nil
@@ -117,6 +148,7 @@ func (m *Machine) startVCPUs(ctx context.Context) error {
 		}
 		return err
 	}
+	m.pause.ended()
 	return nil
 }
 
