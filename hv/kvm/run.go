@@ -42,7 +42,7 @@ type tracer struct {
 	sites   atomic.Pointer[siteMap]
 	watched atomic.Pointer[[]uint64] // addresses in debug registers
 	patched map[guestmem.GVA]bool    // patchers that have run; with all vCPUs standing still
-	gone    map[uint64]bool          // sites whose memory was given back; likewise
+	gone    map[uint64]bool          // functions whose memory was given back, by entry; likewise
 	lost    atomic.Uint64
 	seq     uint64 // Run's
 	pool    sync.Pool

@@ -92,8 +92,8 @@ type planner struct {
 	ram   *ram
 	space *guestmem.AddressSpace
 	trap  TrapKind
-	// gone are sites whose memory the guest has given back (the kernel's init
-	// text); again says that all had been there once.
+	// gone are functions whose memory the guest has given back (the kernel's
+	// init text), by entry; again says that all had been there once.
 	gone  map[uint64]bool
 	again bool
 }
@@ -118,7 +118,7 @@ func (p *planner) sites(doneWith map[guestmem.GVA]bool) (siteMap, error) {
 	for i := range p.plan.Hooks {
 		h := &p.plan.Hooks[i]
 		slot, err := p.slot(h.Entry)
-		if p.again && (errors.Is(err, guestmem.ErrUnreadable) || p.gone[uint64(slot)]) {
+		if p.again && (errors.Is(err, guestmem.ErrUnreadable) || p.gone[uint64(h.Entry)]) {
 			continue
 		}
 		if err != nil {

@@ -395,7 +395,9 @@ func (m *Machine) verify(ctx context.Context) error {
 			delete(left, s.at)
 			sites = &left
 			t.sites.Store(sites)
-			t.gone[s.at] = true
+			for _, p := range s.entries {
+				t.gone[uint64(p.entry)] = true
+			}
 			continue
 		}
 		lost = append(lost, s)
