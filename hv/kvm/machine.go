@@ -11,7 +11,6 @@ import (
 	"sync/atomic"
 
 	"github.com/leakvisor/leakvisor/arch"
-	"github.com/leakvisor/leakvisor/arch/x86"
 	"github.com/leakvisor/leakvisor/guestmem"
 	"github.com/leakvisor/leakvisor/hv"
 )
@@ -74,7 +73,7 @@ func startWith(cfg Config, caps *Capabilities, noSync bool) (_ *Machine, err err
 	if err := cfg.check(); err != nil {
 		return nil, err
 	}
-	m := &Machine{cfg: cfg, arch: x86.AMD64(), caps: caps}
+	m := &Machine{cfg: cfg, arch: cfg.Arch, caps: caps}
 	m.cond = sync.NewCond(&m.mu)
 	m.tracer.init()
 	if m.vm, err = newVM(cfg.Device, cfg.MemoryBytes, cfg.SMP, true, noSync); err != nil {
