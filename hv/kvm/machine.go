@@ -141,9 +141,29 @@ func (r *runner) gate() bool {
 	if !m.pausing.Load() {
 		return true
 	}
+	if err := r.leaveStub(); err != nil {
+		m.tracer.end(err)
+		return false
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return r.settle()
+}
+
+// leaveStub brings a vCPU that is about to stand still out of a stub, so that
+// no record is left unfinished.
+func (r *runner) leaveStub() error {
+	ring := r.m.tracer.ring.Load()
+	if ring == nil {
+		return nil
+	}
+	if err := r.load(); err != nil {
+		return err
+	}
+	if !ring.inStub(r.state.RIP) {
+		return nil
+	}
+	return r.stepOut(ring.layout.code, largePage)
 }
 
 // settle parks the vCPU until nobody wants it to stand still. mu is held.
@@ -191,6 +211,9 @@ func (m *Machine) stop(ctx context.Context, self *runner) error {
 		if r != self && !r.parked {
 			r.kick()
 		}
+	}
+	if ring := m.tracer.ring.Load(); ring != nil {
+		ring.wake()
 	}
 	for !m.allParked(self) {
 		if err := ctx.Err(); err != nil {
@@ -307,6 +330,9 @@ func (m *Machine) Close() error {
 	}
 	m.cond.Broadcast()
 	m.mu.Unlock()
+	if ring := m.tracer.ring.Load(); ring != nil {
+		ring.wake()
+	}
 	close(m.tracer.closed)
 	m.threads.Wait()
 	m.tracer.running.Wait()
