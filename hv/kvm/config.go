@@ -48,6 +48,8 @@ type Config struct {
 	Console io.Writer
 	Logger  *slog.Logger // nil for none
 	Hook    string       // one of the Hook constants; empty for HookAuto
+
+	ringPages int // size of the ring; zero for the default
 }
 
 // Runs says whether this host's KVM is for guests of architecture a: an error
@@ -75,6 +77,9 @@ func (c *Config) check() error {
 	case HookAuto, HookTrap, HookRing:
 	default:
 		return fmt.Errorf("kvm: unknown kind of hook %q: it is auto, trap or ring", c.Hook)
+	}
+	if c.ringPages == 0 {
+		c.ringPages = defaultRing
 	}
 	if c.SMP == 0 {
 		c.SMP = 1

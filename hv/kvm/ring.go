@@ -34,7 +34,7 @@ const chunkBytes = 256 << 10
 var errDamaged = errors.New("kvm: the guest has written to the tracer's ring: its events are lost")
 
 func newRing(l ringLayout, context *stubContext, mem []byte) *ring {
-	const head = (1 + ringPages) * largePage
+	head := largePage + l.size
 	r := &ring{
 		layout: l, context: context, code: mem[:largePage], data: mem[largePage:head],
 		head: (*atomic.Uint64)(unsafe.Pointer(&mem[head])), tail: (*atomic.Uint64)(unsafe.Pointer(&mem[head+headTail])),
@@ -65,7 +65,7 @@ func (r *ring) collect() ([]byte, error) {
 	out := r.spare[:0]
 	r.spare = nil
 	for len(out) < chunkBytes {
-		at := r.pos % ringSize
+		at := r.pos % r.layout.size
 		size := (*atomic.Uint64)(unsafe.Pointer(&r.data[at])).Load()
 		if size == 0 {
 			break
@@ -73,7 +73,7 @@ func (r *ring) collect() ([]byte, error) {
 		if size < exitRecord || size%8 != 0 || size > largePage/2 {
 			return nil, errDamaged
 		}
-		end := min(at+size, ringSize)
+		end := min(at+size, r.layout.size)
 		out = append(append(out, r.data[at:end]...), r.data[:at+size-end]...)
 		clear(r.data[at:end])
 		clear(r.data[:at+size-end])
@@ -114,7 +114,7 @@ func (r *ring) wake() {
 func (r *ring) awaitRoom(pausing func() bool) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for r.head.Load()-r.pos > ringSize/2 && !pausing() {
+	for r.head.Load()-r.pos > r.layout.size/2 && !pausing() {
 		r.moved.Wait()
 	}
 	for pausing() {

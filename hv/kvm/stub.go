@@ -54,23 +54,30 @@ const ringPort = 0xe5
 // Everything is mapped by large pages of 2 MiB.
 type ringLayout struct {
 	code uint64 // one page
-	ring uint64 // ringSize, and its first page once more behind it
+	ring uint64 // size bytes, and its first page once more behind it
 	head uint64 // one page: the head, and at headTail the tail
+	size uint64 // of the ring, a power of two
 }
 
 const (
 	largePage = 2 << 20
-	ringPages = 8
-	ringSize  = ringPages * largePage
 	headTail  = 64 // on a cache line of its own
-
-	// ringMapPages is how many large pages are mapped in a row: code, ring,
-	// the ring's first page again, head.
-	ringMapPages = 1 + ringPages + 1 + 1
+	// defaultRing is how many pages the ring has: room for thousands of
+	// events with stacks.
+	defaultRing = 8
 )
 
-func newLayout(base uint64) ringLayout {
-	return ringLayout{code: base, ring: base + largePage, head: base + (1+ringPages+1)*largePage}
+// ringPages is how many large pages of memory a ring of n pages needs: code,
+// ring, head.
+func ringPages(n int) int { return n + 2 }
+
+// mappedPages is how many are mapped in a row: code, ring, the ring's first
+// page again, head.
+func mappedPages(n int) int { return n + 3 }
+
+// newLayout lays out a ring of n pages, a power of two.
+func newLayout(base uint64, n int) ringLayout {
+	return ringLayout{code: base, ring: base + largePage, head: base + uint64(n+2)*largePage, size: uint64(n) * largePage}
 }
 
 // assembler collects machine code that will be at an address.
@@ -113,11 +120,11 @@ func (a *assembler) reserve(l ringLayout, size uint32) {
 	wait := len(a.b)                                       //
 	a.op32(size, 0x48, 0x8d, 0x90)                         // lea size(%rax), %rdx
 	a.emit(0x48, 0x2b, 0x57, headTail)                     // sub headTail(%rdi), %rdx
-	a.op32(ringSize, 0x48, 0x81, 0xfa)                     // cmp $ringSize, %rdx
+	a.op32(uint32(l.size), 0x48, 0x81, 0xfa)               // cmp $l.size, %rdx
 	a.emit(0x76, 4)                                        // jbe over the next two
 	a.emit(0xe6, ringPort)                                 // out %al, $ringPort
 	a.emit(0xeb, byte(wait-(len(a.b)+2)))                  // jmp wait
-	a.op32(ringSize-1, 0x25)                               // and $ringSize-1, %eax (zero-extends)
+	a.op32(uint32(l.size-1), 0x25)                         // and $l.size-1, %eax (zero-extends)
 	a.op32(-uint32(l.head-l.ring), 0x48, 0x8d, 0xbc, 0x07) // lea ring-head(%rdi,%rax), %rdi
 }
 

@@ -205,11 +205,11 @@ func (m *Machine) makeRing(s *state) (*ring, error) {
 	if err != nil {
 		return nil, err
 	}
-	mem, err := m.vm.addOwn(ringGPA, (ringPages+2)*largePage)
+	mem, err := m.vm.addOwn(ringGPA, ringPages(m.cfg.ringPages)*largePage)
 	if err != nil {
 		return nil, err
 	}
-	layout, err := s.mapRing(uint64(m.tracer.plan.Hooks[0].Entry))
+	layout, err := s.mapRing(uint64(m.tracer.plan.Hooks[0].Entry), m.cfg.ringPages)
 	if err != nil {
 		return nil, err
 	}

@@ -60,12 +60,12 @@ func (s *state) tableAt(gva uint64) ([]byte, error) {
 // mapRing maps the tracer's memory into the kernel's half of the guest's
 // address space, in the same gigabyte as its text, which all page tables
 // share. Entries that were not present are in no TLB.
-func (s *state) mapRing(text uint64) (ringLayout, error) {
+func (s *state) mapRing(text uint64, pages int) (ringLayout, error) {
 	table, err := s.tableAt(text)
 	if err != nil {
 		return ringLayout{}, err
 	}
-	first, err := freeRun(table, int(text>>largeShift&(tableEntries-1)), ringMapPages)
+	first, err := freeRun(table, int(text>>largeShift&(tableEntries-1)), mappedPages(pages))
 	if err != nil {
 		return ringLayout{}, err
 	}
@@ -73,23 +73,23 @@ func (s *state) mapRing(text uint64) (ringLayout, error) {
 	if s.sregs.EFER&eferNXE != 0 {
 		noExec = pageNoExec
 	}
-	for i := range uint64(ringMapPages) {
+	for i := range mappedPages(pages) {
 		e := uint64(pagePresent | pageUsed | pageLarge | pageGlobal)
 		page := i
 		switch {
 		case i == 0: // the code
-		case i <= ringPages:
+		case i <= pages:
 			e |= pageWrite | noExec
-		case i == ringPages+1: // the ring's first page once more
+		case i == pages+1: // the ring's first page once more
 			e |= pageWrite | noExec
 			page = 1
 		default:
 			e |= pageWrite | noExec
-			page = ringPages + 1
+			page = pages + 1
 		}
-		binary.LittleEndian.PutUint64(table[8*(uint64(first)+i):], e|(ringGPA+page*largePage))
+		binary.LittleEndian.PutUint64(table[8*(first+i):], e|(ringGPA+uint64(page)*largePage))
 	}
-	return newLayout(text&^(1<<30-1) + uint64(first)*largePage), nil
+	return newLayout(text&^(1<<30-1)+uint64(first)*largePage, pages), nil
 }
 
 // freeRun finds n entries in a row that map nothing, below text's entry or
