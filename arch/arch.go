@@ -80,6 +80,11 @@ type Linux struct {
 	// ReturnThunks are symbols to which a jump is a return in disguise; those
 	// that a kernel lacks are skipped.
 	ReturnThunks []string
+	// TextPatchers are functions that rewrite the kernel's own text once at
+	// boot, before other CPUs run, and allocate nothing; those that a kernel
+	// lacks are skipped. When all have run, function entries and returns have
+	// their final form.
+	TextPatchers []string
 	// StackSize is THREAD_SIZE in bytes where the types do not say it
 	// (sizeof union thread_union); zero otherwise.
 	StackSize uint64

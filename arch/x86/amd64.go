@@ -71,6 +71,9 @@ func AMD64() *arch.Arch {
 			PerCPUBase:   "gs_base",
 			SwitchedSP:   "thread.sp",
 			ReturnThunks: []string{"__x86_return_thunk", "srso_return_thunk", "srso_alias_return_thunk", "retbleed_return_thunk", "its_return_thunk", "call_depth_return_thunk"},
+			// arch/x86/kernel/alternative.c: the second looks at each return
+			// (since 5.19, "Undo return-thunk damage").
+			TextPatchers: []string{"apply_alternatives", "apply_returns"},
 			StackSize:    16 << 10, // THREAD_SIZE without KASAN
 			// Documentation/arch/x86/x86_64/mm.rst; the values are those of
 			// four levels without randomization.

@@ -50,7 +50,7 @@ func (r *guestRun) start(t *testing.T, g *guests.Guest, script string, modules [
 		r.vmlinux = g.VMLinux
 	}
 	args := []string{"run", "--kernel", g.Kernel, "--vmlinux", r.vmlinux, "--initrd", guests.Initramfs(t, script, modules...),
-		"--append", "quiet panic=-1", "--timeout", deadline.String(), "--console", r.path("console"), "--format", "json", "--output", r.path("report")}
+		"--append", "quiet panic=-1", "--timeout", deadline.String(), "--console", r.path("console"), "--format", "json", "--output", r.path("report"), "--hv", "qemu"}
 	r.cmd = exec.Command(os.Args[0], append(args, flags...)...)
 	r.cmd.Env = append(append(os.Environ(), asLeakvisor+"=1"), r.env...)
 	r.cmd.Stderr = &r.stderr

@@ -13,7 +13,6 @@ import (
 
 	"github.com/leakvisor/leakvisor/hooks"
 	"github.com/leakvisor/leakvisor/hv"
-	"github.com/leakvisor/leakvisor/hv/qemu"
 	"github.com/leakvisor/leakvisor/leak"
 	"github.com/leakvisor/leakvisor/report"
 	"github.com/leakvisor/leakvisor/symbols"
@@ -26,7 +25,8 @@ type runCmd struct {
 	Append  string `placeholder:"ARGS" help:"Kernel command line, added to the console argument."`
 	Memory  size   `default:"512M" placeholder:"SIZE" help:"Guest RAM, for example 512M or 2G (${default})."`
 	SMP     int    `default:"1" placeholder:"N" help:"Number of vCPUs (${default})."`
-	HV      string `name:"hv" enum:"auto,qemu" default:"auto" help:"What runs the guest: auto or qemu (${default})."`
+	HV      string `name:"hv" enum:"auto,qemu,kvm" default:"auto" help:"What runs the guest: qemu, kvm, or auto: KVM where it can run stock kernels, else QEMU (${default})."`
+	Hook    string `enum:"auto,trap,ring" default:"auto" help:"How hooks work under KVM: trap (an exit each), ring (no exit) or auto (${default})."`
 
 	Track     []string      `default:"slab,vmalloc,percpu" enum:"slab,vmalloc,percpu,pages" help:"Allocators to track: slab, vmalloc, percpu, pages (${default})."`
 	ScanAt    string        `enum:"poweroff,never" default:"poweroff" help:"Scan when the guest is about to power off, halt, reboot or panic: poweroff or never (${default})."`
@@ -101,17 +101,7 @@ func (c *runCmd) Run(ctx context.Context, status *int) (err error) {
 	defer console.Close()
 
 	watch := newConsoleWatch(console, scanOn)
-	m, err := qemu.Start(ctx, qemu.Config{
-		Arch:        img.Arch(),
-		Kernel:      c.Kernel,
-		Initrd:      c.Initrd,
-		Append:      c.append(img.Arch().QEMU.Console),
-		MemoryBytes: uint64(c.Memory),
-		SMP:         c.SMP,
-		Console:     watch,
-		CacheDir:    cache,
-		Logger:      log,
-	})
+	m, backend, err := c.startMachine(ctx, img.Arch(), cache, watch, log)
 	if err != nil {
 		return &statusError{exitGuestStart(err), err}
 	}
@@ -130,7 +120,7 @@ func (c *runCmd) Run(ctx context.Context, status *int) (err error) {
 		Timeout:       c.Timeout,
 		ModuleSymbols: c.ModuleSymbols,
 		CacheDir:      cache,
-		HV:            "qemu",
+		HV:            backend,
 		Progress:      progress.update,
 		Logger:        log,
 		Report: func(r *report.Report) error {

@@ -5,7 +5,11 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"runtime"
 	"strings"
+
+	"github.com/leakvisor/leakvisor/arch"
+	"github.com/leakvisor/leakvisor/arch/x86"
 )
 
 // ErrUnsupported is wrapped when KVM cannot be had: another operating system
@@ -28,6 +32,8 @@ const (
 
 // Config says what to run. Kernel and MemoryBytes are required.
 type Config struct {
+	// Arch is the guest's architecture; nil for the host's.
+	Arch *arch.Arch
 	// Device is the path of the KVM device; empty for DefaultDevice.
 	Device string
 	// Kernel is the path of a bzImage or of an x86-64 ELF executable.
@@ -42,15 +48,38 @@ type Config struct {
 	Console io.Writer
 	Logger  *slog.Logger // nil for none
 	Hook    string       // one of the Hook constants; empty for HookAuto
+
+	ringPages int // size of the ring; zero for the default
+}
+
+// Runs says whether this host's KVM is for guests of architecture a: an error
+// that wraps ErrUnsupported, or nil.
+func Runs(a *arch.Arch) error {
+	if runtime.GOOS != "linux" || runtime.GOARCH != "amd64" {
+		return fmt.Errorf("kvm: %w: it needs Linux on x86-64, this is %s on %s", ErrUnsupported, runtime.GOOS, runtime.GOARCH)
+	}
+	if a == nil || a.ELF != x86.AMD64().ELF {
+		return fmt.Errorf("kvm: %w: the guest is none of this host's architecture", ErrUnsupported)
+	}
+	return nil
 }
 
 func (c *Config) check() error {
+	if c.Arch == nil {
+		c.Arch = x86.AMD64()
+	}
+	if err := Runs(c.Arch); err != nil {
+		return err
+	}
 	switch c.Hook {
 	case "":
 		c.Hook = HookAuto
 	case HookAuto, HookTrap, HookRing:
 	default:
 		return fmt.Errorf("kvm: unknown kind of hook %q: it is auto, trap or ring", c.Hook)
+	}
+	if c.ringPages == 0 {
+		c.ringPages = defaultRing
 	}
 	if c.SMP == 0 {
 		c.SMP = 1
@@ -87,6 +116,9 @@ type Capabilities struct {
 	FinishIO bool
 	// ExecBreakpoints and SingleStep say that these debug exits work.
 	ExecBreakpoints, SingleStep bool
+	// Kernels says that instructions work which stock kernels need, and which
+	// a KVM that emulates the guest's ring 0 may lack.
+	Kernels bool
 	// Clock says that interrupt controllers and timers in the host's kernel
 	// can be had.
 	Clock bool
@@ -107,6 +139,7 @@ func (c *Capabilities) String() string {
 	add(c.ExecBreakpoints, "execution breakpoints")
 	add(c.SingleStep, "single-step")
 	add(c.Clock, "in-kernel interrupt controllers")
+	add(c.Kernels, "instructions of stock kernels")
 	return strings.Join(parts, ", ")
 }
 
@@ -156,6 +189,27 @@ func (k TrapKind) code() []byte {
 		return []byte{0xf1}
 	case TrapOut:
 		return []byte{0xe6, trapPort}
+	}
+	return nil
+}
+
+// Check errs where c does not suffice to run a guest with hooks.
+func (c *Capabilities) Check() error {
+	switch {
+	case !c.Clock:
+		return fmt.Errorf("kvm: %w: interrupt controllers in the host's kernel cannot be had", ErrUnsupported)
+	case c.Trap == TrapNone:
+		return fmt.Errorf("kvm: %w: neither int3, int1, out nor hardware breakpoints reach the tracer", ErrUnsupported)
+	case !c.SingleStep:
+		return fmt.Errorf("kvm: %w: single-stepping does not work", ErrUnsupported)
+	}
+	return nil
+}
+
+// CheckKernels errs where stock kernels cannot be expected to run.
+func (c *Capabilities) CheckKernels() error {
+	if !c.Kernels {
+		return fmt.Errorf("kvm: %w: it lacks instructions that stock kernels need (a paravirtual KVM, which emulates the guest's kernel mode?)", ErrUnsupported)
 	}
 	return nil
 }

@@ -289,6 +289,13 @@ func holds(cc uint8, f uint64) bool {
 	return v != (cc&1 != 0)
 }
 
+// isNop5 says whether code starts with a nop of five bytes, as the kernel
+// puts it where function tracing may enter.
+func isNop5(code []byte) bool {
+	o, err := decodeOp(code)
+	return err == nil && o.kind == opNop && o.len == 5
+}
+
 // isCall says whether code starts with a direct call, five bytes.
 func isCall(code []byte) bool { return len(code) >= 5 && code[0] == 0xe8 }
 

@@ -156,6 +156,9 @@ func (r *runner) io() error {
 	if e.offset > uint64(len(r.mem)) || size*count > uint64(len(r.mem))-e.offset {
 		return errors.New("kvm: an I/O exit lies outside the vCPU's state")
 	}
+	if ring := r.m.tracer.ring.Load(); ring != nil && e.port == ringPort && e.direction == gokvm.EXITIOOUT {
+		return ring.awaitRoom(r.m.pausing.Load)
+	}
 	b := r.mem[e.offset : e.offset+size*count]
 	for ; len(b) > 0; b = b[size:] {
 		if e.direction == gokvm.EXITIOIN {

@@ -282,16 +282,19 @@ func TestTrack(t *testing.T) {
 	caps := needKVM(t)
 	g := buildGuest(t)
 	for _, c := range []struct {
-		name, command string
-		noSync        bool
-		vcpus, calls  int
+		name, command, hook string
+		noSync              bool
+		vcpus, calls        int
 	}{
-		{"one vCPU", "c", false, 1, 100},
-		{"without synchronised registers", "c", true, 1, 100},
-		{"two vCPUs", "2", false, 2, 400},
+		{"one vCPU", "c", HookTrap, false, 1, 100},
+		{"without synchronised registers", "c", HookTrap, true, 1, 100},
+		{"two vCPUs", "2", HookTrap, false, 2, 400},
+		{"ring, one vCPU", "c", HookRing, false, 1, 100},
+		{"ring, without synchronised registers", "c", HookRing, true, 1, 100},
+		{"ring, two vCPUs", "2", HookRing, false, 2, 400},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			m, err := startWith(Config{Kernel: g.path, Append: c.command, MemoryBytes: 64 << 20, SMP: c.vcpus, Hook: HookTrap}, caps, c.noSync)
+			m, err := startWith(Config{Kernel: g.path, Append: c.command, MemoryBytes: 64 << 20, SMP: c.vcpus, Hook: c.hook}, caps, c.noSync)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -102,6 +102,7 @@ const (
 	tscDeadlineBit    = 1 << 24
 	hypervisorBit     = 1 << 31
 	hyperThreadingBit = 1 << 28
+	umipBit           = 1 << 2
 )
 
 // runOnce is one KVM_RUN. gokvm's Run drops EINTR and EAGAIN.

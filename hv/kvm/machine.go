@@ -11,7 +11,6 @@ import (
 	"sync/atomic"
 
 	"github.com/leakvisor/leakvisor/arch"
-	"github.com/leakvisor/leakvisor/arch/x86"
 	"github.com/leakvisor/leakvisor/guestmem"
 	"github.com/leakvisor/leakvisor/hv"
 )
@@ -74,7 +73,7 @@ func startWith(cfg Config, caps *Capabilities, noSync bool) (_ *Machine, err err
 	if err := cfg.check(); err != nil {
 		return nil, err
 	}
-	m := &Machine{cfg: cfg, arch: x86.AMD64(), caps: caps}
+	m := &Machine{cfg: cfg, arch: cfg.Arch, caps: caps}
 	m.cond = sync.NewCond(&m.mu)
 	m.tracer.init()
 	if m.vm, err = newVM(cfg.Device, cfg.MemoryBytes, cfg.SMP, true, noSync); err != nil {
@@ -142,9 +141,29 @@ func (r *runner) gate() bool {
 	if !m.pausing.Load() {
 		return true
 	}
+	if err := r.leaveStub(); err != nil {
+		m.tracer.end(err)
+		return false
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return r.settle()
+}
+
+// leaveStub brings a vCPU that is about to stand still out of a stub, so that
+// no record is left unfinished.
+func (r *runner) leaveStub() error {
+	ring := r.m.tracer.ring.Load()
+	if ring == nil {
+		return nil
+	}
+	if err := r.load(); err != nil {
+		return err
+	}
+	if !ring.inStub(r.state.RIP) {
+		return nil
+	}
+	return r.stepOut(ring.layout.code, largePage)
 }
 
 // settle parks the vCPU until nobody wants it to stand still. mu is held.
@@ -192,6 +211,9 @@ func (m *Machine) stop(ctx context.Context, self *runner) error {
 		if r != self && !r.parked {
 			r.kick()
 		}
+	}
+	if ring := m.tracer.ring.Load(); ring != nil {
+		ring.wake()
 	}
 	for !m.allParked(self) {
 		if err := ctx.Err(); err != nil {
@@ -308,6 +330,9 @@ func (m *Machine) Close() error {
 	}
 	m.cond.Broadcast()
 	m.mu.Unlock()
+	if ring := m.tracer.ring.Load(); ring != nil {
+		ring.wake()
+	}
 	close(m.tracer.closed)
 	m.threads.Wait()
 	m.tracer.running.Wait()

@@ -4,8 +4,6 @@ package kvm
 
 import (
 	"context"
-	"fmt"
-	"runtime"
 
 	"github.com/leakvisor/leakvisor/arch"
 	"github.com/leakvisor/leakvisor/guestmem"
@@ -20,15 +18,10 @@ var (
 	_ hv.Tracer  = (*Machine)(nil)
 )
 
-func unsupported() error {
-	return fmt.Errorf("kvm: %w: it needs Linux on x86-64, this is %s on %s", ErrUnsupported, runtime.GOOS, runtime.GOARCH)
-}
+func unsupported() error { return Runs(nil) }
 
 // Probe says that there is no KVM here.
 func Probe(context.Context) (*Capabilities, error) { return nil, unsupported() }
-
-// Check errs always.
-func (c *Capabilities) Check() error { return unsupported() }
 
 // Start says that there is no KVM here.
 func Start(context.Context, Config) (*Machine, error) { return nil, unsupported() }

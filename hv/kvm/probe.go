@@ -4,7 +4,6 @@ package kvm
 
 import (
 	"context"
-	"fmt"
 	"runtime"
 	"time"
 	"unsafe"
@@ -60,6 +59,9 @@ func probe(ctx context.Context, device string) (*Capabilities, error) {
 		return nil, err
 	}
 	if c.SingleStep, err = experiment(device, func(e *bench) bool { c.SyncRegs = e.sync; return e.step() }); err != nil {
+		return nil, err
+	}
+	if c.Kernels, err = experiment(device, (*bench).kernels); err != nil {
 		return nil, err
 	}
 	if c.Trap == TrapNone && c.ExecBreakpoints && c.SingleStep {
@@ -244,22 +246,27 @@ func (e *bench) step() bool {
 	return e.setDebug(guestDebug{}) == nil && e.reported(1)
 }
 
+// kernels tries instructions that stock kernels execute while they boot.
+func (e *bench) kernels() bool {
+	e.load([]byte{
+		0x0f, 0x20, 0xe0, 0x80, 0xcc, 0x02, 0x0f, 0x22, 0xe0, // mov %cr4, %rax; or $2, %ah (OSFXSR); mov %rax, %cr4
+		0xbf, 0x00, 0x00, 0x20, 0x00, // mov $0x200000, %edi
+		0x31, 0xc0, 0x31, 0xd2, 0x31, 0xc9, // xor %eax, %eax; %edx; %ecx
+		0xbb, 0x07, 0x00, 0x00, 0x00, // mov $7, %ebx
+		0xf0, 0x48, 0x0f, 0xc7, 0x0f, // lock cmpxchg16b (%rdi)
+		0x0f, 0x10, 0x07, // movups (%rdi), %xmm0
+		0x66, 0x0f, 0xd4, 0xc0, // paddq %xmm0, %xmm0
+		0x0f, 0xae, 0x47, 0x40, // fxsave 0x40(%rdi)
+		0x0f, 0x11, 0x07, // movups %xmm0, (%rdi)
+		0x48, 0x8b, 0x07, // mov (%rdi), %rax
+		0xe6, probePort,
+	})
+	return e.reported(14)
+}
+
 // stepping is the debug setting of a single step.
 func stepping(k TrapKind) guestDebug {
 	d := trapDebug(k)
 	d.control |= debugEnable | debugStep
 	return d
-}
-
-// Check errs where c does not suffice to run a guest with hooks.
-func (c *Capabilities) Check() error {
-	switch {
-	case !c.Clock:
-		return fmt.Errorf("kvm: %w: interrupt controllers in the host's kernel cannot be had", ErrUnsupported)
-	case c.Trap == TrapNone:
-		return fmt.Errorf("kvm: %w: neither int3, int1, out nor hardware breakpoints reach the tracer", ErrUnsupported)
-	case !c.SingleStep:
-		return fmt.Errorf("kvm: %w: single-stepping does not work", ErrUnsupported)
-	}
-	return nil
 }

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/leakvisor/leakvisor/guestmem"
 	"github.com/leakvisor/leakvisor/hv"
@@ -16,9 +15,6 @@ import (
 
 // queueLength is how many events may wait for the handler.
 const queueLength = 4096
-
-// checkEvery is how often the hooks are looked after.
-const checkEvery = 100 * time.Millisecond
 
 // tracer is what Run and the vCPUs have in common.
 type tracer struct {
@@ -42,10 +38,22 @@ type tracer struct {
 	sites   atomic.Pointer[siteMap]
 	watched atomic.Pointer[[]uint64] // addresses in debug registers
 	patched map[guestmem.GVA]bool    // patchers that have run; with all vCPUs standing still
-	gone    map[uint64]bool          // sites whose memory was given back; likewise
+	gone    map[uint64]bool          // functions whose memory was given back, by entry; likewise
 	lost    atomic.Uint64
-	seq     uint64 // Run's
 	pool    sync.Pool
+
+	// What Run's goroutine has.
+	seq    uint64
+	next   *record // taken from the queue, not delivered
+	reader reader
+	cut    bool           // a record will never be finished
+	event  hv.Event       // of the ring
+	gdts   map[uint64]int // vCPUs by the address of their descriptor table
+
+	ring    atomic.Pointer[ring]
+	ringErr error // why there is none; with all vCPUs standing still
+	inRing  atomic.Int32
+	inText  atomic.Int32 // hooks that are ring probes, and all
 
 	arrayMu sync.Mutex
 	arrays  map[openKey]arrayCall
@@ -70,6 +78,7 @@ func (t *tracer) init() {
 	t.entered = make(chan *entryRequest)
 	t.queue = make(chan *record, queueLength)
 	t.interrupts = make(chan *interrupt)
+	t.gdts = map[uint64]int{}
 	t.patched, t.gone = map[guestmem.GVA]bool{}, map[uint64]bool{}
 	t.arrays = map[openKey]arrayCall{}
 	t.pool.New = func() any { return &record{} }
@@ -123,7 +132,13 @@ func (t *tracer) closeArray(k openKey) (arrayCall, bool) {
 func (m *Machine) Lost() uint64 { return m.tracer.lost.Load() }
 
 // Mechanism implements hv.Tracer.
-func (m *Machine) Mechanism() string { return "KVM trap (" + m.caps.Trap.String() + ")" }
+func (m *Machine) Mechanism() string {
+	trap := "trap (" + m.caps.Trap.String() + ")"
+	if n := m.tracer.inRing.Load(); n > 0 {
+		return fmt.Sprintf("KVM ring (%d of %d probes), %s", n, m.tracer.inText.Load(), trap)
+	}
+	return "KVM " + trap
+}
 
 // Run implements hv.Tracer. It can be called once. The guest stands still when
 // Run returns: memory and registers can be read until Close.
@@ -154,38 +169,6 @@ func (m *Machine) Run(ctx context.Context, h hv.Handler) error {
 	}
 	m.ports.flush()
 	return err
-}
-
-// deliverAll hands events to the handler until the guest ends.
-func (m *Machine) deliverAll(ctx context.Context, h hv.Handler) error {
-	t := &m.tracer
-	tick := time.NewTicker(checkEvery)
-	defer tick.Stop()
-	for {
-		var err error
-		select {
-		case rec := <-t.queue:
-			err = m.deliver(h, rec)
-		case q := <-t.entered:
-			err = m.prepare(h, q)
-		case i := <-t.interrupts:
-			err = m.serve(h, i)
-		case <-tick.C:
-			m.ports.flush()
-			err = m.verify(ctx)
-		case <-t.ended:
-			return m.outcome(ctx, h)
-		case <-ctx.Done():
-			cause := fmt.Errorf("kvm: %w", context.Cause(ctx))
-			if err := m.stop(context.WithoutCancel(ctx), nil); err != nil {
-				return errors.Join(cause, err)
-			}
-			return errors.Join(cause, m.drain(h))
-		}
-		if err != nil {
-			return err
-		}
-	}
 }
 
 // outcome ends Run when a vCPU has ended.
@@ -236,34 +219,6 @@ func (m *Machine) take(plan *hv.Plan) (err error) {
 	}
 	t.plan = plan
 	return nil
-}
-
-// deliver hands one event to the handler.
-func (m *Machine) deliver(h hv.Handler, rec *record) error {
-	t := &m.tracer
-	rec.ev.Seq = t.seq
-	t.seq++
-	err := h.Event(&rec.ev)
-	if rec.done != nil {
-		close(rec.done)
-	}
-	t.pool.Put(rec)
-	return err
-}
-
-// drain delivers what is in the queue. The guest stands still.
-func (m *Machine) drain(h hv.Handler) error {
-	for {
-		select {
-		case rec := <-m.tracer.queue:
-			if err := m.deliver(h, rec); err != nil {
-				return err
-			}
-			continue
-		default:
-		}
-		return nil
-	}
 }
 
 // Interrupt implements hv.Tracer.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"math"
 	"sort"
 
 	"github.com/leakvisor/leakvisor/guestmem"
@@ -92,10 +93,12 @@ type planner struct {
 	ram   *ram
 	space *guestmem.AddressSpace
 	trap  TrapKind
-	// gone are sites whose memory the guest has given back (the kernel's init
-	// text); again says that all had been there once.
+	// gone are functions whose memory the guest has given back (the kernel's
+	// init text), by entry; again says that all had been there once.
 	gone  map[uint64]bool
 	again bool
+	// stubs makes ring probes where it can; nil for none.
+	stubs *stubSet
 }
 
 // sites lists where traps must be and what they mean; the guest's text must be
@@ -118,7 +121,7 @@ func (p *planner) sites(doneWith map[guestmem.GVA]bool) (siteMap, error) {
 	for i := range p.plan.Hooks {
 		h := &p.plan.Hooks[i]
 		slot, err := p.slot(h.Entry)
-		if p.again && (errors.Is(err, guestmem.ErrUnreadable) || p.gone[uint64(slot)]) {
+		if p.again && (errors.Is(err, guestmem.ErrUnreadable) || p.gone[uint64(h.Entry)]) {
 			continue
 		}
 		if err != nil {
@@ -191,9 +194,18 @@ func (p *planner) check(m siteMap) error {
 		}
 	}
 	sort.Slice(order, func(i, j int) bool { return order[i].at < order[j].at })
-	for i := 1; i < len(order); i++ {
-		if a, b := order[i-1], order[i]; a.at+uint64(len(trap)) > b.at {
-			return fmt.Errorf("kvm: the traps at %#x and %#x overlap", a.at, b.at)
+	for i, s := range order {
+		next := uint64(math.MaxUint64)
+		if i+1 < len(order) {
+			next = order[i+1].at
+		}
+		if next-s.at < uint64(len(trap)) {
+			return fmt.Errorf("kvm: the traps at %#x and %#x overlap", s.at, next)
+		}
+		if p.stubs != nil {
+			if err := p.stubs.add(s, p.plan.Hooks, next); err != nil {
+				return fmt.Errorf("kvm: %w", err)
+			}
 		}
 	}
 	if p.trap == TrapHardware && len(m) > 4 {

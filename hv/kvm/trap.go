@@ -134,9 +134,24 @@ func (r *runner) rearm(done *quietCall) error {
 		t.patched[done.patcher] = true
 	}
 	p := planner{plan: t.plan, ram: m.vm.ram, space: r.state.space, trap: m.caps.Trap, gone: t.gone, again: t.sites.Load() != nil}
+	ring, err := r.openRing()
+	if err != nil {
+		return err
+	}
+	if ring != nil {
+		p.stubs = newStubSet(ring.layout, ring.context, t.stackSize, len(*ring.stubs.Load()))
+	}
 	sites, err := p.sites(t.patched)
 	if err != nil {
 		return err
+	}
+	if ring != nil {
+		ring.install(p.stubs)
+		t.inRing.Store(int32(len(p.stubs.stubs)))
+		t.inText.Store(int32(len(sites)))
+		if len(p.stubs.stubs) == 0 && m.cfg.Hook == HookRing {
+			return fmt.Errorf("kvm: no ring probe could be set in the %d places to hook", len(sites))
+		}
 	}
 	sites.arm()
 	t.sites.Store(&sites)
@@ -152,8 +167,53 @@ func (r *runner) rearm(done *quietCall) error {
 			return err
 		}
 	}
-	m.cfg.Logger.Debug("hooks set", "sites", len(sites), "trap", m.caps.Trap.String())
+	m.cfg.Logger.Debug("hooks set", "sites", len(sites), "how", m.Mechanism())
 	return nil
+}
+
+// openRing returns the ring, which it makes once the guest's own patching is
+// over; nil where there is none.
+func (r *runner) openRing() (*ring, error) {
+	m := r.m
+	t := &m.tracer
+	if ring := t.ring.Load(); ring != nil {
+		return ring, nil
+	}
+	if m.cfg.Hook == HookTrap || t.ringErr != nil || len(t.plan.Hooks) == 0 {
+		return nil, nil
+	}
+	for _, p := range t.plan.Patchers {
+		if !t.patched[p] {
+			return nil, nil
+		}
+	}
+	ring, err := m.makeRing(&r.state)
+	if err != nil {
+		if m.cfg.Hook == HookRing {
+			return nil, fmt.Errorf("kvm: no ring probes: %w", err)
+		}
+		t.ringErr = err
+		m.cfg.Logger.Warn("no ring probes: each event is an exit", "error", err)
+		return nil, nil
+	}
+	t.ring.Store(ring)
+	return ring, nil
+}
+
+func (m *Machine) makeRing(s *state) (*ring, error) {
+	context, err := newStubContext(m.tracer.plan.Context)
+	if err != nil {
+		return nil, err
+	}
+	mem, err := m.vm.addOwn(ringGPA, ringPages(m.cfg.ringPages)*largePage)
+	if err != nil {
+		return nil, err
+	}
+	layout, err := s.mapRing(uint64(m.tracer.plan.Hooks[0].Entry), m.cfg.ringPages)
+	if err != nil {
+		return nil, err
+	}
+	return newRing(layout, context, mem), nil
 }
 
 // hit handles a vCPU that stands at a trap.
@@ -338,6 +398,9 @@ func (r *runner) stepOver(q *quietCall) error {
 func (r *runner) push(rec *record, hold bool) error {
 	t := &r.m.tracer
 	rec.ev.VCPU = r.id
+	if ring := t.ring.Load(); ring != nil {
+		rec.after = ring.head.Load()
+	}
 	if hold {
 		rec.done = make(chan struct{})
 	}
@@ -395,7 +458,9 @@ func (m *Machine) verify(ctx context.Context) error {
 			delete(left, s.at)
 			sites = &left
 			t.sites.Store(sites)
-			t.gone[s.at] = true
+			for _, p := range s.entries {
+				t.gone[uint64(p.entry)] = true
+			}
 			continue
 		}
 		lost = append(lost, s)

@@ -87,6 +87,10 @@ func setCPUID(dev uintptr, v *vcpu) error {
 			e.Edx &^= hyperThreadingBit
 		case 4:
 			e.Eax &= 0x3fff // one thread, one core
+		case 7:
+			// With UMIP a KVM that has to emulate it makes each sgdt exit,
+			// and ring probes use that.
+			e.Ecx &^= umipBit
 		case 0xb, 0x1f:
 			if e.Index > 1 {
 				continue

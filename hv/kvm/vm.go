@@ -131,6 +131,16 @@ func (m *vm) addMemory(gpa guestmem.GPA, size int) ([]byte, error) {
 	return b, nil
 }
 
+// addOwn is addMemory for memory of the tracer's, which is none of the guest's
+// RAM.
+func (m *vm) addOwn(gpa guestmem.GPA, size int) ([]byte, error) {
+	b, err := m.addMemory(gpa, size)
+	if err == nil {
+		m.slots = m.slots[:len(m.slots)-1]
+	}
+	return b, err
+}
+
 // logDirty turns the log of written pages on or off.
 func (m *vm) logDirty(on bool) error {
 	for i := range m.slots {

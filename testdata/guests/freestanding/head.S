@@ -15,7 +15,8 @@ entry:
 	movq	%rax, %cr3
 	movq	$1f, %rax
 	jmp	*%rax
-1:	movq	$stack0_top, %rsp
+1:	lgdt	gdt0_pointer
+	movq	$stack0_top, %rsp
 	xorl	%ebp, %ebp
 	movq	%rsi, %rdi
 	call	start_kernel
@@ -27,7 +28,8 @@ secondary:
 	movq	%rax, %cr3
 	movq	$1f, %rax
 	jmp	*%rax
-1:	movq	$stack1_top, %rsp
+1:	lgdt	gdt1_pointer
+	movq	$stack1_top, %rsp
 	xorl	%ebp, %ebp
 	call	start_secondary
 2:	hlt
@@ -83,6 +85,21 @@ pages_pte:
 	.quad	0x2000000 + (i << 12) + PRESENT
 	.set	i, i - 1
 	.endr
+
+	/*
+	 * Each CPU has its own descriptor table, as under Linux: the loader's
+	 * two segments, which stay loaded.
+	 */
+	.data
+	.balign 16
+gdt0:	.quad	0, 0, 0x00af9b000000ffff, 0x00cf93000000ffff
+gdt1:	.quad	0, 0, 0x00af9b000000ffff, 0x00cf93000000ffff
+gdt0_pointer:
+	.word	4 * 8 - 1
+	.quad	gdt0
+gdt1_pointer:
+	.word	4 * 8 - 1
+	.quad	gdt1
 
 	.bss
 	.balign 16384
