@@ -94,6 +94,7 @@ func (s *Session) look(regs []map[string]uint64) *picture {
 	s.vmallocObjects(p, areas)
 	s.perCPUObjects(p)
 	s.pageObjects(p)
+	p.in.Older = func(a, b int) bool { return p.objects[a].Seq < p.objects[b].Seq }
 	s.roots(p)
 	return p
 }
