@@ -99,6 +99,7 @@ func (s *Session) look(f *frozen) *picture {
 	s.vmallocObjects(p, areas)
 	s.perCPUObjects(p)
 	s.pageObjects(p)
+	p.in.Older = func(a, b int) bool { return p.objects[a].Seq < p.objects[b].Seq }
 	s.roots(p)
 	s.bookkeeping(p)
 	return p

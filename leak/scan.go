@@ -60,17 +60,18 @@ func (s *Session) report(p *picture, res *scanner.Result, hidden map[int]int) (*
 		r.Reasons = append(r.Reasons, fmt.Sprintf("%d bytes of memory that may hold references cannot be read, the first at %#x", res.UnreadableBytes, uint64(res.Unreadable[0].Start)))
 	}
 	clock := s.clock(p)
-	for i, state := range res.States {
+	places := p.places(res)
+	for _, i := range byLeak(res) {
 		o := &p.objects[i]
 		if p.descriptors[o.Addr] || !slices.Contains(s.o.Track, o.class) {
 			continue
 		}
-		switch state {
+		switch res.States[i] {
 		case scanner.Unknown:
 			r.Scan.Unknown++
 		case scanner.Orphan:
 			if age := clock.age(o.Jiffies); age >= s.o.MinAge {
-				r.Orphans = append(r.Orphans, s.orphan(p, i, age))
+				r.Orphans = append(r.Orphans, s.orphan(p, i, places[i], age))
 				seqs = append(seqs, o.Seq)
 			}
 		}
@@ -150,13 +151,14 @@ func (p *picture) inFlight(sp guestmem.GVA) bool {
 }
 
 // orphan describes object i.
-func (s *Session) orphan(p *picture, i int, age time.Duration) report.Orphan {
+func (s *Session) orphan(p *picture, i int, at place, age time.Duration) report.Orphan {
 	o := &p.objects[i]
 	task := s.tracker.Task(o.Object)
 	out := report.Orphan{
 		Address: report.Hex(o.Addr), Size: o.Size, Kind: report.Kind(o.class.String()), Cache: o.cache,
 		AgeMS: uint64(age.Milliseconds()), Jiffies: o.Jiffies, Comm: task.Comm, PID: int(task.PID),
 	}
+	at.tell(p, &out)
 	out.Backtrace = s.backtrace(o.Object)
 	so := &p.in.Objects[i]
 	content := gvaRange{Start: so.Addr, End: so.Addr + guestmem.GVA(so.Size)}

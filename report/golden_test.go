@@ -42,7 +42,7 @@ func frame(symbol string, addr, offset, size uint64, module string) Frame {
 // themselves hooked.
 func allocators() []string { return []string{"kmemdup", "__vmalloc_node_range"} }
 
-// sampleLeaks is a report with an orphan of each shape, not in order of age.
+// sampleLeaks is a report with an orphan of each shape, not in order.
 func sampleLeaks() *Report {
 	syscall := []Frame{
 		frame("do_syscall_64", 0xffffffff8138444c, 0x3c, 0x90, ""),
@@ -70,7 +70,7 @@ func sampleLeaks() *Report {
 		Orphans: []Orphan{
 			{
 				Address: 0xffff888002553300, Size: 96, Kind: Slab, Cache: "kmalloc-96", AgeMS: 9120, Jiffies: 4294895574,
-				Comm: "insmod", PID: 32, Checksum: 0x2128895f, Dump: counting,
+				Comm: "insmod", PID: 32, Checksum: 0x2128895f, Dump: counting, Cycle: true, RetainedObjects: 2, RetainedBytes: 106,
 				Backtrace: append([]Frame{
 					frame("kmalloc_trace", 0xffffffff810fe5a1, 0x11, 0x20, ""),
 					frame("leaky_open.isra.0", 0xffffffffc0005052, 0x52, 0x110, "leaky"),
@@ -79,6 +79,7 @@ func sampleLeaks() *Report {
 			{
 				Address: 0xffff888003692388, Size: 10, Kind: Slab, Cache: "kmalloc-16", AgeMS: 9300, Jiffies: 4294895500,
 				Comm: "insmod", PID: 32, Checksum: 0, Dump: HexBytes("a\x00\x1f\x7f\xff~ <!\xe9"),
+				Root: 0xffff888002553300, Parent: 0xffff888002553300,
 				Backtrace: append([]Frame{
 					frame("__kmalloc", 0xffffffff810fe6a1, 0x42, 0x150, ""),
 					frame("kmemdup", 0xffffffff810d0011, 0x1d, 0x40, ""),

@@ -1,10 +1,6 @@
 package report
 
-import (
-	"cmp"
-	"slices"
-	"time"
-)
+import "time"
 
 // Schema is the version of the JSON form. It changes when a field changes
 // its meaning or goes; added fields leave it.
@@ -28,7 +24,9 @@ type Report struct {
 	Guest    Guest    `json:"guest"`
 	Liveness Liveness `json:"liveness"`
 	Scan     Scan     `json:"scan"`
-	Orphans  []Orphan `json:"orphans"` // oldest allocation first
+	// Orphans are ordered by leak: what retains most first, and behind each
+	// direct one those that hang on it.
+	Orphans []Orphan `json:"orphans"`
 	// Annotated are the marks of the kernel's source that hid orphans,
 	// Suppressed all rules of the user, those too that hid none.
 	Annotated  []Rule `json:"annotated"`
@@ -133,6 +131,18 @@ type Orphan struct {
 	// object, that of the copy of DumpCPU.
 	Dump    HexBytes `json:"hex_dump"`
 	DumpCPU int      `json:"hex_dump_cpu,omitempty"`
+
+	// Direct says that no other orphan refers to this one but, in a Cycle,
+	// those that hang on it: it is the leak. Others hang on the direct orphan
+	// at address Root, and Parent is the orphan that leads to them from there.
+	Direct bool `json:"direct"`
+	Cycle  bool `json:"cycle,omitempty"`
+	Root   Hex  `json:"root,omitempty"`
+	Parent Hex  `json:"parent,omitempty"`
+	// RetainedObjects and RetainedBytes are what freeing a direct orphan would
+	// let go: it and all that hang on it. Zero for others.
+	RetainedObjects uint64 `json:"retained_objects,omitempty"`
+	RetainedBytes   uint64 `json:"retained_bytes,omitempty"`
 }
 
 // Frame is one return address of a backtrace, the innermost first.
@@ -148,16 +158,14 @@ type Frame struct {
 }
 
 // normalized returns a copy of r as every writer wants it: this version's
-// schema, the oldest orphan first (in the given order where the ages are the
-// same), no nil list.
+// schema, orphans by leak, no nil list.
 func (r *Report) normalized() *Report {
 	n := *r
 	n.Schema = Schema
 	n.Reasons = notNil(r.Reasons)
 	n.Liveness.Hooks = notNil(r.Liveness.Hooks)
 	n.Annotated, n.Suppressed = notNil(r.Annotated), notNil(r.Suppressed)
-	n.Orphans = append([]Orphan{}, r.Orphans...)
-	slices.SortStableFunc(n.Orphans, func(a, b Orphan) int { return cmp.Compare(b.AgeMS, a.AgeMS) })
+	n.Orphans = byLeak(r.Orphans)
 	for i := range n.Orphans {
 		o := &n.Orphans[i]
 		o.Backtrace = notNil(o.Backtrace)

@@ -71,10 +71,10 @@ func TestSyzkallerReadsIt(t *testing.T) {
 	for name, style := range map[string]Style{"newest": {}, "oldest": {NoType: true, Age: true, NoCRC: true, Pointers: 16}} {
 		got := syzkaller(t, text(t, sampleLeaks(), &TextOptions{Style: style}))
 		want := []string{
-			"memory leak in leaky_open", "memory leak in leaky_open",
-			"", // no symbol but allocators': the same of the kernel's own text
-			"", // one frame only
-			"", // no backtrace
+			"",                          // no backtrace
+			"",                          // no symbol but allocators': the same of the kernel's own text
+			"memory leak in leaky_open", // with what hangs on it
+			"",                          // one frame only
 		}
 		if strings.Join(got, "\n") != strings.Join(want, "\n") {
 			t.Errorf("%s: got %q, want %q", name, got, want)

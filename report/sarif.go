@@ -17,7 +17,7 @@ type SARIFOptions struct {
 const sarifRule = "kernel-memory-leak"
 
 // WriteSARIF writes r as SARIF 2.1.0: one run, with a result for each caller
-// that leaked, that has the backtrace of the oldest of its orphans. Locations
+// that leaked, that has the backtrace of the largest of its leaks. Locations
 // are logical ones, functions and modules, for the model knows no files. An
 // unknown verdict is an invocation that was not successful, with the reasons
 // as its notifications.
@@ -38,7 +38,7 @@ func WriteSARIF(w io.Writer, r *Report, opts *SARIFOptions) error {
 	for _, g := range r.groups(r.skip(o.Allocators)) {
 		result := run.CreateResultForRule(sarifRule).
 			WithLevel("error").
-			WithMessage(sarif.NewTextMessage(fmt.Sprintf("%d objects of %d bytes, allocated in %s, leaked.", len(g.orphans), g.bytes, g.caller))).
+			WithMessage(sarif.NewTextMessage(fmt.Sprintf("%d objects of %d bytes leaked, with %d allocated in %s that nothing else refers to.", len(g.orphans), g.bytes, g.leaks, g.caller))).
 			WithOccurrenceCount(len(g.orphans)).
 			WithPartialFingerprints(map[string]string{"caller/v1": g.caller}).
 			AddLocation(sarifLocation(&g.frame))

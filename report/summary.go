@@ -48,27 +48,33 @@ func (o *Orphan) Caller(skip Skip) Frame {
 // group is what one caller leaked.
 type group struct {
 	caller  string
-	frame   Frame // of the first orphan
-	orphans []int // indices
+	frame   Frame // of the first leak
+	leaks   int
+	orphans []int // indices: the leaks, and behind each what hangs on it
 	bytes   uint64
 }
 
-// groups returns the orphans by caller, the most bytes first.
+// groups returns the orphans of a normalized report by who allocated the leak
+// that they hang on, the most bytes first.
 func (r *Report) groups(skip Skip) []group {
 	index := map[string]int{}
 	var gs []group
+	at := 0
 	for i := range r.Orphans {
 		o := &r.Orphans[i]
-		f := o.Caller(skip)
-		name := callerName(&f)
-		at, ok := index[name]
-		if !ok {
-			at = len(gs)
-			index[name] = at
-			gs = append(gs, group{caller: name, frame: f})
+		if r.heads(i) {
+			f := o.Caller(skip)
+			name := callerName(&f)
+			var ok bool
+			if at, ok = index[name]; !ok {
+				at = len(gs)
+				index[name] = at
+				gs = append(gs, group{caller: name, frame: f})
+			}
+			gs[at].leaks++
 		}
 		gs[at].orphans = append(gs[at].orphans, i)
-		gs[at].bytes += o.Size
+		gs[at].bytes = saturating(gs[at].bytes, o.Size)
 	}
 	slices.SortStableFunc(gs, func(a, b group) int { return cmp.Compare(b.bytes, a.bytes) })
 	return gs

@@ -2,8 +2,10 @@ package report
 
 import (
 	"bufio"
+	"cmp"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 )
 
@@ -12,9 +14,9 @@ type TextOptions struct {
 	// Style is the version of kmemleak's format; the zero value is the
 	// newest.
 	Style Style
-	// RecordsOnly leaves out the header and the "BUG: memory leak" lines:
-	// what /sys/kernel/debug/kmemleak would show, nothing where nothing
-	// leaked.
+	// RecordsOnly leaves out all but the records, and orders them by age, the
+	// oldest first: what /sys/kernel/debug/kmemleak would show, nothing where
+	// nothing leaked.
 	RecordsOnly bool
 	// Allocators are functions that the summary looks through for the caller
 	// to blame, besides the hooked ones.
@@ -25,25 +27,35 @@ type TextOptions struct {
 // characters.
 const headerWidth = 100
 
-// WriteText writes r as text: the header, then one record for each orphan, the
-// oldest first.
+// WriteText writes r as text: the header, then one record for each orphan, by
+// leak. What hangs on a leak is folded under it: its records follow without a
+// "BUG: memory leak" line of their own, so that who counts those counts leaks.
+// Behind a record stands, after "leakvisor: ", what kmemleak's form has no
+// place for.
 func WriteText(w io.Writer, r *Report, opts *TextOptions) error {
 	var o TextOptions
 	if opts != nil {
 		o = *opts
 	}
+	given := r.Orphans
 	r = r.normalized()
 	out := bufio.NewWriter(w)
-	if !o.RecordsOnly {
+	if o.RecordsOnly {
+		r.Orphans = slices.Clone(given)
+		slices.SortStableFunc(r.Orphans, func(a, b Orphan) int { return cmp.Compare(b.AgeMS, a.AgeMS) })
+	} else {
 		writeHeader(out, r, r.skip(o.Allocators))
 	}
 	var b []byte
 	for i := range r.Orphans {
 		b = b[:0]
-		if !o.RecordsOnly {
+		if !o.RecordsOnly && r.heads(i) {
 			b = append(b, "\nBUG: memory leak\n"...)
 		}
 		b = o.Style.appendRecord(b, &r.Orphans[i])
+		if !o.RecordsOnly {
+			b = r.Orphans[i].appendMore(b)
+		}
 		if _, err := out.Write(b); err != nil {
 			break // Flush returns it
 		}
@@ -93,19 +105,40 @@ func writeHeader(out *bufio.Writer, r *Report, skip Skip) {
 	for _, reason := range r.Reasons {
 		line("reason: %s", free(reason))
 	}
-	var size uint64
-	for i := range r.Orphans {
-		size += r.Orphans[i].Size
-	}
 	if len(r.Orphans) == 0 {
 		line("verdict: %s", r.Verdict)
 		return
 	}
-	line("verdict: %s, %d orphans of %d bytes", r.Verdict, len(r.Orphans), size)
-	line("%8s %12s  allocated in", "orphans", "bytes")
-	for _, g := range r.groups(skip) {
-		line("%8d %12d  %s", len(g.orphans), g.bytes, free(g.caller))
+	var size uint64
+	leaks := 0
+	groups := r.groups(skip)
+	for _, g := range groups {
+		size = saturating(size, g.bytes)
+		leaks += g.leaks
 	}
+	line("verdict: %s, %d orphans of %d bytes in %d leaks", r.Verdict, len(r.Orphans), size, leaks)
+	line("%8s %8s %12s  allocated in", "leaks", "orphans", "bytes")
+	for _, g := range groups {
+		line("%8d %8d %12d  %s", g.leaks, len(g.orphans), g.bytes, free(g.caller))
+	}
+}
+
+// appendMore appends the line behind the record of o, if there is more to say.
+func (o *Orphan) appendMore(b []byte) []byte {
+	var words []string
+	if o.RetainedObjects > 1 {
+		words = append(words, fmt.Sprintf("retains %d objects of %d bytes", o.RetainedObjects, o.RetainedBytes))
+	}
+	if o.Cycle {
+		words = append(words, "is in a cycle")
+	}
+	if o.Root != 0 {
+		words = append(words, fmt.Sprintf("hangs on %s", o.Parent))
+	}
+	if len(words) == 0 {
+		return b
+	}
+	return fmt.Appendf(b, "leakvisor: %s %s\n", o.Address, strings.Join(words, ", "))
 }
 
 // list writes the words behind the title, in as many lines as they need.

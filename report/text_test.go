@@ -51,10 +51,10 @@ func TestWriteTextCleanRecordsAreNothing(t *testing.T) {
 	}
 }
 
-func TestWriteTextOldestFirst(t *testing.T) {
+func TestWriteTextLargestFirst(t *testing.T) {
 	got := text(t, sampleLeaks(), nil)
 	at := -1
-	for _, address := range []string{"0xffff888003692388", "0xffff888002553300", "0xffffc90000025000", "0x607ee4e5f948", "0xffff888004000000"} {
+	for _, address := range []string{"0xffff888004000000", "0xffffc90000025000", "0xffff888002553300", "0xffff888003692388", "0x607ee4e5f948"} {
 		i := strings.Index(got, " "+address+" (size")
 		if i <= at {
 			t.Errorf("%s is at %d, behind %d", address, i, at)

@@ -16,10 +16,13 @@ type Input struct {
 	// read in whole pages of 4 KiB or more.
 	Memory guestmem.Memory
 	// Objects are best given in the order of allocation, the oldest first:
-	// where objects overlap, the bytes belong to the later one, and of a
-	// cycle of orphans the first is named as the leak.
+	// where objects overlap, the bytes belong to the later one.
 	Objects []Object
-	Roots   []Root
+	// Older says that one of two Objects, by index, was allocated before the
+	// other: the oldest of a cycle of orphans is named as the leak. Nil for
+	// the order of Objects.
+	Older func(a, b int) bool
+	Roots []Root
 	// Exclude lists words that are not references: a word of Memory that
 	// starts in one of the ranges is skipped wherever it is scanned (a
 	// vmap_area's va_start names its block without keeping it alive).
@@ -133,8 +136,8 @@ type Result struct {
 
 // Leak is one object that nothing refers to but what hangs on it, and the
 // objects that hang on it. Each unreferenced object is in one Leak: where
-// several lead to it, in that of the lowest index. Of objects that hang on
-// each other in a cycle and on nothing else, the lowest index is the one.
+// several lead to it, in that of the oldest (see Input.Older). Of objects that
+// hang on each other in a cycle and on nothing else, the oldest is the one.
 type Leak struct {
 	Object int // index in Input.Objects
 	// Cycle says that the object is referenced, from what hangs on it.

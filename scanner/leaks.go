@@ -15,12 +15,25 @@ func (m *marker) findLeaks(ctx context.Context, workers int, r *Result) error {
 	for i, s := range r.States {
 		g.number[i] = none
 		if s == Orphan || s == Unknown {
-			g.number[i] = uint32(len(g.objects))
 			g.objects = append(g.objects, uint32(i))
 		}
 	}
 	if len(g.objects) == 0 {
 		return nil
+	}
+	if older := m.in.Older; older != nil {
+		slices.SortStableFunc(g.objects, func(a, b uint32) int {
+			switch {
+			case older(int(a), int(b)):
+				return -1
+			case older(int(b), int(a)):
+				return 1
+			}
+			return 0
+		})
+	}
+	for n, o := range g.objects {
+		g.number[o] = uint32(n)
 	}
 	ws := make([]*worker, workers)
 	pairs := make([][]uint64, workers)
@@ -65,7 +78,7 @@ func (m *marker) findLeaks(ctx context.Context, workers int, r *Result) error {
 
 // graph is the references among some objects, which it numbers anew.
 type graph struct {
-	objects []uint32 // indices in Input.Objects, ascending
+	objects []uint32 // indices in Input.Objects, the oldest first
 	number  []uint32 // for each of Input.Objects, or none
 	first   []int    // for each node its first edge; one more at the end
 	edges   []uint32 // target nodes, ascending for each node

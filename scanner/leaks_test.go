@@ -143,6 +143,23 @@ func TestLeakShapes(t *testing.T) {
 	}
 }
 
+// The oldest of a cycle is the one, and of several leaks to an object, too.
+func TestOldestLeak(t *testing.T) {
+	for f := range formats {
+		in := shapeInput(f, 5, [4]uint64{0, 0, 1, 0}, [4]uint64{1, 0, 0, 0}, [4]uint64{2, 0, 3, 0}, [4]uint64{4, 0, 3, 0})
+		in.Older = func(a, b int) bool { return a > b }
+		res := mustScan(t, in, 2)
+		want := []Leak{
+			{Object: 4, Bytes: 128, Children: []Child{{3, 4}}},
+			{Object: 1, Cycle: true, Bytes: 128, Children: []Child{{0, 1}}},
+			{Object: 2, Bytes: 64},
+		}
+		if got := fmt.Sprint(res.Leaks); got != fmt.Sprint(want) {
+			t.Errorf("%s, want %v", got, want)
+		}
+	}
+}
+
 // A list of many orphans must not take a stack of that depth.
 func TestLongList(t *testing.T) {
 	const n = 300000
