@@ -211,6 +211,62 @@ func TestSlabs(t *testing.T) {
 	}
 }
 
+// TestSlabsOfDestroyedCache: the cache is on no list, but it is an object of
+// the cache of caches, one page at frame 24.
+func TestSlabsOfDestroyedCache(t *testing.T) {
+	each(t, func(t *testing.T, g *guest) {
+		gone := g.slabCache(true)
+		size := roundUp(g.structs["kmem_cache"].bytes, 64)
+		own := g.fresh(g.structs["kmem_cache"].bytes)
+		g.chain(guestmem.GVA(g.syms["slab_caches"].Addr+g.slide), g.of("kmem_cache", own, "list"))
+		g.set("kmem_cache", own, "size", size)
+		g.set("kmem_cache", own, "object_size", g.structs["kmem_cache"].bytes)
+		g.set("kmem_cache", own, "name", uint64(g.text("kmem_cache")))
+		base := guestmem.GVA(g.a.Linux.DirectMap.Value) + 24*4096
+		g.mem.Write(base, make([]byte, 4096))
+		object := base + 2*guestmem.GVA(size)
+		content := make([]byte, g.structs["kmem_cache"].bytes)
+		if err := guestmem.Read(g.mem, gone, content); err != nil {
+			t.Fatal(err)
+		}
+		g.mem.Write(object, content)
+		g.set("page", g.desc(24), "flags", 1<<9)
+		g.set("slab", g.desc(24), "slab_cache", uint64(own))
+		g.set("slab", g.desc(24), "freelist", 0)
+		count := 4096 / size
+		g.mem.Uint(g.of("slab", g.desc(24), "objects"), 4, count<<16|count)
+
+		for _, x := range []struct {
+			name   string
+			cache  guestmem.GVA // of the slab at frame 16
+			symbol bool
+			ok     bool
+		}{
+			{"an object", object, true, true},
+			{"within an object", object + 8, true, false},
+			{"no slab", gone, true, false},
+			{"unknown cache of caches", object, false, false},
+		} {
+			delete(g.syms, "kmem_cache")
+			if x.symbol {
+				g.mem.Word(g.sym("kmem_cache", uint64(g.a.WordSize)), uint64(own))
+			}
+			g.set("slab", g.desc(16), "slab_cache", uint64(x.cache))
+			k := g.kernel()
+			p, _ := k.Pages()
+			s, err := k.Slabs(p)
+			if err != nil {
+				t.Fatal(err)
+			}
+			names := map[string]int{}
+			err = s.Each(func(sl *Slab) bool { names[sl.Cache.Name] = sl.Used; return true })
+			if x.ok && (err != nil || names["demo-64"] != 124) || !x.ok && (!errors.Is(err, ErrInconsistent) || len(names) != 1) {
+				t.Errorf("%s: slabs %v, %v", x.name, names, err)
+			}
+		}
+	})
+}
+
 func TestSlabLies(t *testing.T) {
 	each(t, func(t *testing.T, g *guest) {
 		g.slabCache(true)

@@ -188,6 +188,7 @@ func (sl *Slab) Allocated(i int) bool { return i >= 0 && i < sl.Objects && bit(s
 type Slabs struct {
 	k     *Kernel
 	pages *Pages
+	cpus  []CPU
 	cache map[guestmem.GVA]*Cache
 	// onCPU are the free lists that CPUs hold for themselves: of the slab
 	// that each allocates from, by its descriptor.
@@ -205,12 +206,51 @@ func (k *Kernel) Slabs(p *Pages) (*Slabs, error) {
 	}
 	s := &Slabs{k: k, pages: p, cache: map[guestmem.GVA]*Cache{}, onCPU: map[guestmem.GVA][]guestmem.GVA{}, sheaf: map[guestmem.GVA]bool{}}
 	cpus, cpuErr := k.CPUs()
+	s.cpus = cpus
 	errs := []error{err, cpuErr}
 	for _, c := range caches {
-		s.cache[c.Addr] = c
-		errs = append(errs, s.cpuLists(c, cpus), s.sheaves(c, cpus))
+		errs = append(errs, s.add(c))
 	}
 	return s, errors.Join(errs...)
+}
+
+// add takes a cache, with the free objects that are not in its slabs' lists.
+func (s *Slabs) add(c *Cache) error {
+	s.cache[c.Addr] = c
+	return errors.Join(s.cpuLists(c, s.cpus), s.sheaves(c, s.cpus))
+}
+
+// unlisted reads a cache that is on no list: one that was destroyed while it
+// had objects stays as it is for their sake, and its owner's bug leaks them
+// (mm/slab_common.c, kmem_cache_destroy). It must itself be an object in use
+// of the cache of caches.
+func (s *Slabs) unlisted(addr guestmem.GVA) (*Cache, error) {
+	unknown := inconsistent("unknown cache at %#x", uint64(addr))
+	v, ok := s.k.Addr("kmem_cache")
+	if !ok {
+		return nil, unknown
+	}
+	own, err := s.k.mem.Pointer(v)
+	f, inRAM := s.pages.Frame(addr)
+	if err != nil || s.cache[own] == nil || !inRAM || s.pages.Class(f) != PageSlab {
+		return nil, unknown
+	}
+	desc := s.k.headDesc(s.pages.mm, f)
+	if c, err := s.k.mem.Pointer(desc + guestmem.GVA(s.k.lay.slab.cache.Offset)); err != nil || c != own {
+		return nil, unknown
+	}
+	sl, err := s.at(f)
+	if err != nil {
+		return nil, err
+	}
+	if i := sl.Index(addr); !sl.Allocated(i) || sl.Object(i) != addr {
+		return nil, unknown
+	}
+	c, err := s.k.Cache(addr)
+	if err != nil {
+		return nil, err
+	}
+	return c, s.add(c)
 }
 
 // Caches returns the caches by their address.
@@ -300,7 +340,10 @@ func (s *Slabs) at(f PFN) (*Slab, error) {
 	}
 	c := s.cache[cache]
 	if c == nil {
-		return nil, inconsistent("slab at frame %#x is of an unknown cache at %#x", uint64(head), uint64(cache))
+		var err error
+		if c, err = s.unlisted(cache); err != nil {
+			return nil, fmt.Errorf("slab at frame %#x: %w", uint64(head), err)
+		}
 	}
 	sl := &Slab{Cache: c, Desc: d, Base: m.pageAddr(head), Objects: int(objects)}
 	bytes := objects * c.Size
