@@ -94,6 +94,8 @@ func (s *Session) look(f *frozen) *picture {
 	for i := range areas {
 		p.areas[areas[i].Range.Start] = &areas[i]
 	}
+	p.in.Exclude, err = k.Leftovers()
+	p.doubt("what is left behind", err)
 	s.allStacks(p)
 	s.slabObjects(p)
 	s.vmallocObjects(p, areas)

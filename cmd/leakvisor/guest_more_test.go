@@ -1,6 +1,7 @@
 package main
 
 import (
+	"os"
 	"testing"
 
 	"github.com/leakvisor/leakvisor/report"
@@ -39,4 +40,34 @@ func TestTrackOne(t *testing.T) {
 			}
 		})
 	}
+}
+
+// varietyScript loads the module once so that its load fails, and leaks once
+// more in the name of a process that reads a file.
+const varietyScript = `if insmod /modules/variety.ko fail=1; then exit 1; fi
+insmod /modules/variety.ko
+cat /proc/variety > /dev/null
+sleep 1
+`
+
+// TestVariety: objects that modules use besides plain memory, leaked and kept,
+// while tracers rewrite the allocators' code.
+func TestVariety(t *testing.T) {
+	guests.Each(t, func(t *testing.T, g *guests.Guest) {
+		var r guestRun
+		r.start(t, g, varietyScript, []guests.Built{guests.Module(t, g, "variety")}, "--smp", "2")
+		r.wait(t, exitLeaks)
+		rep := r.report(t)
+		live(t, rep)
+		console, err := os.Open(r.path("console"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer console.Close()
+		plants, err := guests.ReadPlants(console)
+		if err != nil {
+			t.Fatal(err)
+		}
+		judge(t, rep, plants)
+	})
 }
