@@ -79,6 +79,7 @@ static noinline int plant_leak_proc_read(struct seq_file *m, void *unused)
 
 	planted(p, OWN_SIZE);
 	scrub();
+	printk(KERN_ALERT "variety: planted\n");
 	return 0;
 }
 
