@@ -36,6 +36,7 @@ type layouts struct {
 	time        timeLayout
 	kfence      kfenceLayout
 	bookkeeping bookkeepingLayout
+	kmemleak    kmemleakLayout
 }
 
 // New returns a reader of the kernel im, which runs slide bytes above its
@@ -72,6 +73,7 @@ func newKernel(mem guestmem.Memory, phys guestmem.Physical, info debugInfo, slid
 		time:        newTimeLayout(l),
 		kfence:      newKFENCELayout(l),
 		bookkeeping: newBookkeepingLayout(l),
+		kmemleak:    newKmemleakLayout(l),
 	}
 	k.lay.stack = newStackLayout(l, slide)
 	if err := l.result(); err != nil {

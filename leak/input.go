@@ -61,7 +61,7 @@ type audit struct {
 
 // look reads a frozen guest. What cannot be read becomes a reason why the
 // verdict is unknown; without the page descriptors there is nothing to judge.
-func (s *Session) look(f *frozen) *picture {
+func (s *Session) look(f *frozen, from Roots) *picture {
 	g := guest{s.kmem, s.kernel}.on(f.memory)
 	p := &picture{
 		guest:       g,
@@ -99,7 +99,7 @@ func (s *Session) look(f *frozen) *picture {
 	s.vmallocObjects(p, areas)
 	s.perCPUObjects(p)
 	s.pageObjects(p)
-	s.roots(p)
+	s.roots(p, from)
 	s.bookkeeping(p)
 	return p
 }
