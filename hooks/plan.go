@@ -170,11 +170,11 @@ func (b *builder) allocator(row *Allocator, stack int) (int, error) {
 func (b *builder) hookAllocator(row *Allocator, e symbols.Symbol, suffix string, stack int) error {
 	h := hv.Hook{Name: e.Name, Entry: b.gva(e.Addr)}
 	target := Target{Symbol: e.Name, Alloc: row, NoArgs: changesArgs(suffix), Part: strings.Contains(suffix, ".part.")}
-	if target.NoArgs && row.Role != Alloc {
+	if target.NoArgs && row.Role != Alloc && row.Role != Realloc {
 		return errors.New("it is a clone whose arguments the compiler may have changed")
 	}
 	switch row.Role {
-	case Alloc, AllocBulk:
+	case Alloc, AllocBulk, Realloc:
 		exits, err := b.closure(e.Addr)
 		if err != nil {
 			return err

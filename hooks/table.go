@@ -38,6 +38,10 @@ const (
 	Alloc Role = iota
 	// AllocBulk functions fill an array with objects and return how many.
 	AllocBulk
+	// Realloc functions take an object, or zero, and return it or another.
+	// What they return is mostly told by a hook within, but a compiler may
+	// have put an allocator's code into them.
+	Realloc
 	// Free functions take the object.
 	Free
 	// FreeBulk functions take an array of objects.
@@ -46,7 +50,7 @@ const (
 
 // String names the role as the report does.
 func (r Role) String() string {
-	return [...]string{"alloc", "alloc-bulk", "free", "free-bulk"}[r]
+	return [...]string{"alloc", "alloc-bulk", "realloc", "free", "free-bulk"}[r]
 }
 
 // none says that a function has no such argument.
@@ -73,7 +77,7 @@ type Allocator struct {
 // Table returns the allocators of Linux, 4.19 to 6.18: signatures are from
 // include/linux/{slab,vmalloc,percpu,gfp}.h and mm/{slab.h,percpu.c}. Only
 // functions that hand out or take back an object themselves are listed;
-// wrappers around them (kvmalloc, krealloc, vmalloc, kfree_sensitive, kvfree,
+// wrappers around them (kvmalloc, vmalloc, kfree_sensitive, kvfree,
 // kfree_const, kfree_rcu) need no hook.
 func Table() []Allocator {
 	return []Allocator{
@@ -92,6 +96,8 @@ func Table() []Allocator {
 		}, none, none, none, false},
 		// kmem_cache_alloc_bulk(cache, flags, size, array).
 		{Slab, AllocBulk, []string{"kmem_cache_alloc_bulk"}, none, 3, 2, false},
+		// krealloc(object, size, flags) frees what it replaces by kfree.
+		{Slab, Realloc, []string{"krealloc", "krealloc_node_align"}, 1, none, none, false},
 		{Slab, Free, []string{"kfree", "kfree_nolock"}, none, 0, none, false},
 		{Slab, Free, []string{"kmem_cache_free"}, none, 1, none, false},
 		// kmem_cache_free_bulk(cache, size, array); cache may be NULL.
@@ -169,7 +175,7 @@ func Names() []string {
 		"alloc_pages", "__get_free_pages", "get_zeroed_page", "alloc_pages_exact", "__folio_alloc", "folio_alloc", "alloc_pages_mpol",
 	}
 	for _, row := range Table() {
-		if row.Role == Alloc || row.Role == AllocBulk {
+		if row.Role == Alloc || row.Role == AllocBulk || row.Role == Realloc {
 			out = append(out, row.Symbols...)
 		}
 	}

@@ -105,7 +105,7 @@ func (t *Tracker) entry(ev *hv.Event, target *Target) {
 		return
 	}
 	switch row.Role {
-	case Alloc, AllocBulk:
+	case Alloc, AllocBulk, Realloc:
 		t.begin(ev, target)
 	case Free:
 		t.release(target, guestmem.GVA(ev.Args[row.Pointer]))
@@ -197,6 +197,14 @@ func (t *Tracker) finish(ev *hv.Event, c *call) {
 	if row.Role == AllocBulk {
 		t.bulk(ev, func(addr guestmem.GVA) { t.insert(row.Class, addr, c.object) })
 		return
+	}
+	if row.Role == Realloc {
+		if o := t.live[row.Class].Get(guestmem.GVA(ev.Result)); o != nil {
+			if o.Seq < c.object.Seq { // the object it was given
+				o.Size = c.object.Size
+			}
+			return
+		}
 	}
 	t.insert(row.Class, guestmem.GVA(ev.Result), c.object)
 }

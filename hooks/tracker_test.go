@@ -211,3 +211,30 @@ func FuzzTracker(f *testing.F) {
 		}
 	})
 }
+
+func TestTrackerRealloc(t *testing.T) {
+	b := newBench(t, "krealloc", "__kmalloc", "kfree")
+	b.enter("krealloc", 0x100, 0xaaaa, 0, 40) // with the allocator's code in it
+	b.leave(0x100, 0x5000)
+	b.live(Slab, 0x5000)
+	b.enter("krealloc", 0x100, 0xaaaa, 0x5000, 48) // in place
+	b.leave(0x100, 0x5000)
+	if o, _ := b.tr.Lookup(Slab, 0x5000); o.Seq != 1 || o.Size != 48 {
+		t.Errorf("grown in place: %+v", o)
+	}
+	b.enter("krealloc", 0x100, 0xaaaa, 0x5000, 400)
+	b.enter("__kmalloc", 0x80, 0xbbbb, 400)
+	b.leave(0x80, 0x6000)
+	b.enter("kfree", 0x80, 0xcccc, 0x5000)
+	b.leave(0x100, 0x6000)
+	b.live(Slab, 0x6000)
+	if o, _ := b.tr.Lookup(Slab, 0x6000); b.tr.Symbol(o) != "__kmalloc" || o.Size != 400 {
+		t.Errorf("moved: %+v by %s", o, b.tr.Symbol(o))
+	}
+	b.enter("krealloc", 0x100, 0xaaaa, 0x6000, 1<<40) // fails
+	b.leave(0x100, 0)
+	b.live(Slab, 0x6000)
+	if s := b.tr.Stats(); s.Entries != s.Exits || s.Replaced != 0 || s.StrayFrees[Slab] != 0 {
+		t.Errorf("stats %+v", s)
+	}
+}

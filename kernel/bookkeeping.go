@@ -35,9 +35,10 @@ var nearDepot = []string{"stack_depot_fetch", "stack_depot_save", "stack_depot_s
 // bookkeepingLayout is of what debugging tools keep outside slab caches.
 type bookkeepingLayout struct {
 	// kmemleak is the size of kmemleak's record of an object, zero where the
-	// kernel has no kmemleak, and rcu where the record has its RCU head.
-	kmemleak uint64
-	rcu      member
+	// kernel has no kmemleak. rcu is the record's RCU head, users the count of
+	// its users.
+	kmemleak   uint64
+	rcu, users member
 	// depot is the variable with the stack depot's pools, depotPool the size
 	// of one.
 	depot     string
@@ -49,6 +50,7 @@ func newBookkeepingLayout(l *layout) bookkeepingLayout {
 	if l.has("kmemleak_alloc") && l.find(kmemleakRecord, "kmemleak_alloc") != nil {
 		b.kmemleak = l.size(kmemleakRecord)
 		b.rcu = l.need(kmemleakRecord, "rcu")
+		b.users = l.need(kmemleakRecord, "use_count")
 	}
 	for _, name := range []string{"stack_pools", "stack_slabs"} { // until 6.3 the latter
 		if !l.has(name) || l.find("handle_parts", nearDepot...) == nil {
@@ -63,13 +65,22 @@ func newBookkeepingLayout(l *layout) bookkeepingLayout {
 	return b
 }
 
-// Link returns the one part of the cache's objects, if Bookkeeping says that
-// they are that, which may hold a reference all the same: objects of any kind
-// that wait for RCU are chained by their RCU heads. In bytes from an object's
-// start.
-func (k *Kernel) Link(c *Cache) (start, end uint64, ok bool) {
-	rcu := k.lay.bookkeeping.rcu
-	return rcu.Offset, rcu.Offset + rcu.Size, c.Name == kmemleakRecord && rcu.Size > 0
+// Link returns the one part of an object of the cache, if Bookkeeping says
+// that it is a record, which may hold a reference all the same: objects of any
+// kind that wait for RCU are chained by their RCU heads.
+func (k *Kernel) Link(c *Cache, record guestmem.GVA) (_ guestmem.Range[guestmem.GVA], ok bool) {
+	if c.Name != kmemleakRecord || k.lay.bookkeeping.kmemleak == 0 || !k.waits(record) {
+		return guestmem.Range[guestmem.GVA]{}, false
+	}
+	start := record + guestmem.GVA(k.lay.bookkeeping.rcu.Offset)
+	return guestmem.Range[guestmem.GVA]{Start: start, End: start + guestmem.GVA(k.lay.bookkeeping.rcu.Size)}, true
+}
+
+// waits says whether a record of kmemleak's is unused, so that it may wait for
+// RCU: in others the RCU head is whatever was there before.
+func (k *Kernel) waits(record guestmem.GVA) bool {
+	r := k.at(record)
+	return r.get(k.lay.bookkeeping.users) == 0 || r.err != nil
 }
 
 // Bookkeeping returns the memory outside slab caches in which debugging tools
@@ -85,9 +96,13 @@ func (k *Kernel) Bookkeeping() ([]guestmem.Range[guestmem.GVA], error) {
 			at := guestmem.GVA(s.Addr + k.slide)
 			end := at + guestmem.GVA(s.Size)
 			for ; at < end; at += guestmem.GVA(lay.kmemleak) {
-				rcu := at + guestmem.GVA(lay.rcu.Offset)
+				next, rcu := at+guestmem.GVA(lay.kmemleak), at+guestmem.GVA(lay.rcu.Offset)
+				if !k.waits(at) {
+					out = append(out, guestmem.Range[guestmem.GVA]{Start: at, End: next})
+					continue
+				}
 				out = append(out, guestmem.Range[guestmem.GVA]{Start: at, End: rcu},
-					guestmem.Range[guestmem.GVA]{Start: rcu + guestmem.GVA(lay.rcu.Size), End: at + guestmem.GVA(lay.kmemleak)})
+					guestmem.Range[guestmem.GVA]{Start: rcu + guestmem.GVA(lay.rcu.Size), End: next})
 			}
 		}
 	}

@@ -37,6 +37,7 @@ type layouts struct {
 	kfence      kfenceLayout
 	bookkeeping bookkeepingLayout
 	leftover    leftoverLayout
+	kmemleak    kmemleakLayout
 }
 
 // New returns a reader of the kernel im, which runs slide bytes above its
@@ -74,6 +75,7 @@ func newKernel(mem guestmem.Memory, phys guestmem.Physical, info debugInfo, slid
 		kfence:      newKFENCELayout(l),
 		bookkeeping: newBookkeepingLayout(l),
 		leftover:    newLeftoverLayout(l),
+		kmemleak:    newKmemleakLayout(l),
 	}
 	k.lay.stack = newStackLayout(l, slide)
 	if err := l.result(); err != nil {

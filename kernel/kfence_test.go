@@ -99,7 +99,7 @@ func TestBookkeeping(t *testing.T) {
 		if got, err := g.kernel().Bookkeeping(); err != nil || len(got) != 0 {
 			t.Errorf("without debugging tools: %#x, %v", got, err)
 		}
-		g.def("kmemleak_object", "pointer:w", "rcu:list_head", "size:w")
+		g.def("kmemleak_object", "pointer:w", "rcu:list_head", "use_count:w")
 		g.sym("kmemleak_alloc", 8)
 		record := g.structs["kmemleak_object"].bytes
 		pool := g.sym("mem_pool", 2*record)
@@ -107,10 +107,11 @@ func TestBookkeeping(t *testing.T) {
 		g.structs["handle_parts"].fields["offset"] = symbols.Field{Size: 4, BitOffset: 17, BitSize: 10}
 		w := guestmem.GVA(g.a.WordSize)
 		depot := g.sym("stack_pools", uint64(4*w))
+		g.set("kmemleak_object", pool, "use_count", 1)
 		g.mem.Word(depot, 0x8000_4000)
 		g.mem.Word(depot+w, 0x8000_c000)
 		want := []guestmem.Range[guestmem.GVA]{
-			{Start: pool, End: pool + w}, {Start: pool + 3*w, End: pool + 4*w},
+			{Start: pool, End: pool + 4*w}, // in use
 			{Start: pool + 4*w, End: pool + 5*w}, {Start: pool + 7*w, End: pool + 8*w},
 			{Start: 0x8000_4000, End: 0x8000_8000}, {Start: 0x8000_c000, End: 0x8001_0000},
 		}
@@ -129,13 +130,18 @@ func TestBookkeeping(t *testing.T) {
 		}
 	})
 	each(t, func(t *testing.T, g *guest) {
-		g.def("kmemleak_object", "pointer:w", "rcu:list_head", "size:w")
+		g.def("kmemleak_object", "pointer:w", "rcu:list_head", "use_count:w")
 		g.sym("kmemleak_alloc", 8)
 		w := uint64(g.a.WordSize)
-		if start, end, ok := g.kernel().Link(&Cache{Name: "kmemleak_object"}); !ok || start != w || end != 3*w {
-			t.Errorf("link at %d..%d, %v", start, end, ok)
+		record := g.fresh(4 * w)
+		if link, ok := g.kernel().Link(&Cache{Name: "kmemleak_object"}, record); !ok || link.Start != record+guestmem.GVA(w) || link.Size() != 2*w {
+			t.Errorf("link at %#x, %v", link, ok)
 		}
-		if _, _, ok := g.kernel().Link(&Cache{Name: "debug_objects_cache"}); ok {
+		g.set("kmemleak_object", record, "use_count", 1)
+		if _, ok := g.kernel().Link(&Cache{Name: "kmemleak_object"}, record); ok {
+			t.Error("a record in use waits for nothing")
+		}
+		if _, ok := g.kernel().Link(&Cache{Name: "debug_objects_cache"}, record); ok {
 			t.Error("records of DEBUG_OBJECTS chain nothing")
 		}
 	})

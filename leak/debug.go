@@ -46,8 +46,8 @@ func (s *Session) kfenceObjects(p *picture, slabs *kernel.Slabs) {
 func (s *Session) addRecord(p *picture, o hooks.Object, cache *kernel.Cache) {
 	o.Size = cache.ObjectSize
 	so := scanner.Object{Addr: o.Addr, Size: o.Size, Flag: scanner.Gray}
-	if start, end, ok := p.kernel.Link(cache); ok && end <= o.Size {
-		so.Parts = []gvaRange{{Start: o.Addr + guestmem.GVA(start), End: o.Addr + guestmem.GVA(end)}}
+	if link, ok := p.kernel.Link(cache, o.Addr); ok {
+		so.Parts = []gvaRange{link}
 	} else {
 		so.Flag |= scanner.NoScan
 	}

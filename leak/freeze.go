@@ -9,7 +9,6 @@ import (
 	"github.com/leakvisor/leakvisor/hooks"
 	"github.com/leakvisor/leakvisor/hv"
 	"github.com/leakvisor/leakvisor/kernel"
-	"github.com/leakvisor/leakvisor/report"
 )
 
 // frozen is the guest at one instant. It is all that must be had while the
@@ -124,12 +123,4 @@ type guest struct {
 func (g guest) on(phys guestmem.Physical) guest {
 	mem := g.mem.WithPhysical(phys)
 	return guest{mem, g.kernel.On(mem, phys)}
-}
-
-// stacks says how much of the stacks is scanned.
-func (s *Session) stacks() report.Stacks {
-	if s.o.WholeStacks {
-		return report.WholeStacks
-	}
-	return report.LiveStacks
 }

@@ -61,7 +61,7 @@ type audit struct {
 
 // look reads a frozen guest. What cannot be read becomes a reason why the
 // verdict is unknown; without the page descriptors there is nothing to judge.
-func (s *Session) look(f *frozen) *picture {
+func (s *Session) look(f *frozen, from Roots) *picture {
 	g := guest{s.kmem, s.kernel}.on(f.memory)
 	p := &picture{
 		guest:       g,
@@ -102,7 +102,7 @@ func (s *Session) look(f *frozen) *picture {
 	s.perCPUObjects(p)
 	s.pageObjects(p)
 	p.in.Older = func(a, b int) bool { return p.objects[a].Seq < p.objects[b].Seq }
-	s.roots(p)
+	s.roots(p, from)
 	s.bookkeeping(p)
 	return p
 }

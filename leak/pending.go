@@ -19,14 +19,16 @@ type pending struct {
 func (s *Session) deliver() error {
 	var errs []error
 	for _, f := range s.pending {
-		p, err := s.judge(f)
-		if err != nil {
-			errs = append(errs, err)
-			continue
-		}
-		s.addLines(p)
-		if s.o.Report != nil {
-			errs = append(errs, s.o.Report(p.report))
+		for _, from := range s.o.Roots {
+			p, err := s.judge(f, from)
+			if err != nil {
+				errs = append(errs, err)
+				continue
+			}
+			s.addLines(p)
+			if s.o.Report != nil {
+				errs = append(errs, s.o.Report(p.report))
+			}
 		}
 	}
 	s.pending = nil

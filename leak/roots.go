@@ -5,6 +5,7 @@ import (
 
 	"github.com/leakvisor/leakvisor/guestmem"
 	"github.com/leakvisor/leakvisor/kernel"
+	"github.com/leakvisor/leakvisor/report"
 	"github.com/leakvisor/leakvisor/scanner"
 )
 
@@ -19,13 +20,39 @@ var dataSections = []struct{ name, start, end string }{
 	{"init data", "__init_begin", "__init_end"},
 }
 
+// Roots say what counts for references from the start. The zero value is what
+// the kernel has in use.
+type Roots struct {
+	// WholeStacks takes also what is left on stacks of calls that have
+	// returned, as kmemleak does.
+	WholeStacks bool
+	// Kmemleak leaves out what kmemleak does not look at: memory from the
+	// page allocator, and the vCPUs' registers.
+	Kmemleak bool
+}
+
+// Stacks names how stacks are scanned.
+func (r Roots) Stacks() report.Stacks {
+	if r.WholeStacks {
+		return report.WholeStacks
+	}
+	return report.LiveStacks
+}
+
 // roots makes the scan's roots. Whole stacks are cut out of everything, and
 // their live parts added.
-func (s *Session) roots(p *picture) {
+func (s *Session) roots(p *picture, from Roots) {
 	s.dataRoots(p)
 	s.moduleRoots(p)
 	s.perCPURoots(p)
-	s.stackRoots(p)
+	p.stackRoots(from)
+	if !from.Kmemleak {
+		s.registerRoots(p)
+	}
+	s.pageRoots(p, from)
+}
+
+func (s *Session) registerRoots(p *picture) {
 	for i, regs := range p.registers {
 		r := scanner.Root{Name: fmt.Sprintf("vCPU %d", i), Class: scanner.ClassRegister, Words: []uint64{}}
 		for _, reg := range s.arch.Regs {
@@ -36,13 +63,12 @@ func (s *Session) roots(p *picture) {
 		}
 		p.in.Roots = append(p.in.Roots, r)
 	}
-	s.pageRoots(p)
 }
 
 // stackRoots adds the live parts of all stacks or, if asked for, all of them:
 // with what is left of calls that ended long ago, as kmemleak sees them.
-func (s *Session) stackRoots(p *picture) {
-	if !s.o.WholeStacks {
+func (p *picture) stackRoots(from Roots) {
+	if !from.WholeStacks {
 		for _, st := range p.live {
 			p.root(scanner.ClassStack, st.Name, st.Range)
 		}
@@ -173,7 +199,7 @@ func (s *Session) perCPURoots(p *picture) {
 
 // pageRoots adds what is in use and accounted for by nothing else, and the
 // descriptors of the pages in use: some pointers are only there.
-func (s *Session) pageRoots(p *picture) {
+func (s *Session) pageRoots(p *picture, from Roots) {
 	for _, st := range p.stacks {
 		p.claims.add(st, p.pages.PageSize())
 	}
@@ -184,6 +210,9 @@ func (s *Session) pageRoots(p *picture) {
 		case kernel.PageFree, kernel.PageUnknown, kernel.PageSpecial, kernel.PageKFENCE:
 			return true
 		case kernel.PageKernel, kernel.PageReserved, kernel.PageLargeKmalloc:
+			if from.Kmemleak && r.Class != kernel.PageReserved {
+				break
+			}
 			virt := p.pages.Virt(r)
 			p.claims.rest(p.pages, r, func(from, to uint64) {
 				// Firmware's pages are reserved too, and not mapped.

@@ -15,9 +15,9 @@ import (
 
 // judge makes the report of a frozen guest. The tracker has not been told of
 // anything that happened since.
-func (s *Session) judge(f *frozen) (pending, error) {
+func (s *Session) judge(f *frozen, from Roots) (pending, error) {
 	ctx := context.Background()
-	p := s.look(f)
+	p := s.look(f, from)
 	s.mark(p)
 	res, err := scanner.Scan(ctx, p.in, nil)
 	if err != nil {
@@ -28,10 +28,13 @@ func (s *Session) judge(f *frozen) (pending, error) {
 		return pending{}, err
 	}
 	r, seqs := s.report(p, res, hidden)
-	r.Scan.At, r.Scan.Stacks = f.why, s.stacks()
+	r.Scan.At, r.Scan.Stacks = f.why, from.Stacks()
 	r.Scan.PausedMS = float64(f.pause().Microseconds()) / 1000
 	s.reports++
-	return pending{r, seqs}, nil
+	if s.o.Judged != nil {
+		err = s.o.Judged(s.judgement(p, res, hidden, from))
+	}
+	return pending{r, seqs}, err
 }
 
 // report makes the report of a scan; hidden objects are those that a rule

@@ -34,9 +34,9 @@ type Machine interface {
 type Options struct {
 	// Track lists the classes whose orphans are reported.
 	Track []hooks.Class
-	// WholeStacks takes for references also what lies on the unused parts of
-	// stacks, as kmemleak does.
-	WholeStacks bool
+	// Roots say what counts for references. With several, each scan is judged,
+	// and reported, by each; nil means one that is zero.
+	Roots []Roots
 	// MinAge leaves out orphans that are younger, in guest time.
 	MinAge time.Duration
 	// ScanAtEnd scans before the guest powers off, halts, reboots or panics.
@@ -57,6 +57,8 @@ type Options struct {
 	HV string
 	// Report is called with each scan's report, on the run's goroutine.
 	Report func(*report.Report) error
+	// Judged is called before Report, with what it was made of.
+	Judged func(*Judgement) error
 	// Progress is called now and then, on the run's goroutine.
 	Progress func(Progress)
 	Logger   *slog.Logger
@@ -110,6 +112,9 @@ func New(img *symbols.Image, m Machine, o *Options) (*Session, error) {
 	}
 	if s.o.Logger != nil {
 		s.log = s.o.Logger
+	}
+	if len(s.o.Roots) == 0 {
+		s.o.Roots = []Roots{{}}
 	}
 	if len(s.o.Track) == 0 {
 		s.o.Track = []hooks.Class{hooks.Slab, hooks.Vmalloc, hooks.PerCPU}

@@ -111,7 +111,7 @@ func (c *runCmd) Run(ctx context.Context, status *int) (err error) {
 	var unused unusedRules
 	s, err := leak.New(img, m, &leak.Options{
 		Track:         track,
-		WholeStacks:   c.Stacks == string(report.WholeStacks),
+		Roots:         []leak.Roots{{WholeStacks: c.Stacks == string(report.WholeStacks)}},
 		MinAge:        c.MinAge,
 		Suppress:      suppress,
 		ScanAtEnd:     c.ScanAt == "poweroff",

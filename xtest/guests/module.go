@@ -144,9 +144,12 @@ func moduleKey(g *Guest, sources string) (string, error) {
 }
 
 // compilerOf reads which compiler Debian's headers package builds modules with
-// (".kernelvariables": CC = … gcc-12).
+// (".kernelvariables": CC = … gcc-12). Kbuild's own is gcc.
 func compilerOf(g *Guest) (string, error) {
 	content, err := os.ReadFile(filepath.Join(g.Headers, ".kernelvariables"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return "gcc", nil // a tree of one's own
+	}
 	if err != nil {
 		return "", err
 	}
