@@ -57,7 +57,9 @@ func TestRingOverflow(t *testing.T) {
 		if ev.Seq%100 == 0 {
 			ring := m.tracer.ring.Load()
 			for end := time.Now().Add(runLimit / 2); ev.Seq == 0 && time.Now().Before(end) && !full; time.Sleep(10 * time.Millisecond) {
-				full = ring.head.Load()-ring.tail.Load() > ring.layout.size
+				ring.mu.Lock()
+				full = ring.waits > 0
+				ring.mu.Unlock()
 			}
 			if err := m.Pause(ctx); err != nil {
 				return err

@@ -201,7 +201,7 @@ func (r *runner) openRing() (*ring, error) {
 }
 
 func (m *Machine) makeRing(s *state) (*ring, error) {
-	context, err := newStubContext(m.tracer.plan.Context)
+	context, err := newStubContext(m.tracer.plan.Context, m.tracer.plan.TaskStack)
 	if err != nil {
 		return nil, err
 	}
