@@ -296,7 +296,7 @@ func TestTrack(t *testing.T) {
 				startSecondary(t, g, m)
 			}
 			cc := newCallChecker(t, 2)
-			h := &script{plan: &hv.Plan{Hooks: []hv.Hook{g.hook(t, "__kmalloc"), g.hook(t, "kfree")}}}
+			h := &script{plan: &hv.Plan{Hooks: g.allocators(t), TaskStack: g.taskStack(t)}}
 			h.event = func(ev *hv.Event) error {
 				if ev.Kind == hv.Entry && ev.Hook == 0 {
 					checkCall(t, g, ev)

@@ -20,6 +20,12 @@ func (g *guest) allocators(t testing.TB) []hv.Hook {
 	return []hv.Hook{g.hook(t, "__kmalloc"), g.hook(t, "kfree")}
 }
 
+// taskStack is where the stubs learn of the first CPU's stack.
+func (g *guest) taskStack(t testing.TB) []hv.Fetch {
+	t.Helper()
+	return []hv.Fetch{{Offset: uint64(g.gva(t, "task_stack")), Size: 8}}
+}
+
 func TestMechanism(t *testing.T) {
 	caps := needKVM(t)
 	g := buildGuest(t)
@@ -257,7 +263,7 @@ func BenchmarkCall(b *testing.B) {
 				})
 				h := &script{plan: &hv.Plan{}}
 				if c.hook != "" {
-					h.plan.Hooks = g.allocators(b)
+					h.plan.Hooks, h.plan.TaskStack = g.allocators(b), g.taskStack(b)
 				}
 				if err := run(b, m, h); err != nil {
 					b.Fatal(err)
