@@ -29,9 +29,6 @@ func (r *runner) enterKernel() error {
 			return err
 		}
 	}
-	if err := r.setDebug(stepping(m.caps.Trap)); err != nil {
-		return err
-	}
 	for range maxEntrySteps {
 		if !r.gate() {
 			return errClosing
@@ -41,6 +38,9 @@ func (r *runner) enterKernel() error {
 		}
 		if r.state.RIP >= m.arch.Linux.Text {
 			return r.entered()
+		}
+		if err := r.setStep(stepping(m.caps.Trap)); err != nil {
+			return err
 		}
 		x, err := r.enter()
 		if err != nil {

@@ -179,8 +179,9 @@ func (r *runner) io() error {
 
 // dead describes a guest that cannot go on.
 func (r *runner) dead(reason string, registers bool) error {
-	if registers && r.load() == nil {
-		s := &r.state
+	// AMD's processors lose the registers in a triple fault: KVM gives those of
+	// a reset then.
+	if s := &r.state; registers && r.load() == nil && s.sregs.CR3 != 0 {
 		reason += fmt.Sprintf(" (vCPU %d, rip %#x, rsp %#x, cr2 %#x, cr3 %#x, code % x)", r.id, s.RIP, s.RSP, s.sregs.CR2, s.sregs.CR3, r.codeAt(s.RIP, 16))
 	}
 	return &hv.ExitError{Reason: reason}

@@ -106,13 +106,10 @@ func (r *runner) stepOut(at, n uint64) error {
 	old := r.debug
 	d := stepping(r.m.caps.Trap)
 	d.control |= debugBlockIRQ
-	if err := r.setDebug(d); err != nil {
+	if err := r.setStep(d); err != nil {
 		// Before Linux 5.15; a handler of the guest's may then run first,
 		// whose own hooks are not missed.
 		d.control &^= debugBlockIRQ
-		if err := r.setDebug(d); err != nil {
-			return err
-		}
 	}
 	for first := true; ; first = false {
 		if !first {
@@ -122,6 +119,9 @@ func (r *runner) stepOut(at, n uint64) error {
 			if r.state.RIP-at >= n {
 				return r.setDebug(old)
 			}
+		}
+		if err := r.setStep(d); err != nil {
+			return err
 		}
 		x, err := r.enter()
 		if err != nil {
