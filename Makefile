@@ -18,7 +18,7 @@ TESTFLAGS ?=
 STATICCHECK := $(GO) tool -modfile=.ci/tools.mod staticcheck
 
 .PHONY: build setup guest guests test test-unit test-kernels test-race lint \
-	fuzz-short bench bench-overhead bench-scan bench-symbols oracle \
+	fuzz-short bench bench-overhead bench-scan bench-symbols bench-kvm test-kvm oracle \
 	demo demo-initramfs clean
 
 build:
@@ -91,6 +91,16 @@ bench-overhead: guest
 		-vmlinux build/bench/boot/vmlinux \
 		boot=build/bench/boot/initramfs.cpio.gz \
 		alloc=build/bench/alloc/initramfs.cpio.gz
+
+# The KVM backend: here, if there is a /dev/kvm, and in the test bed, which
+# needs none. See docs/kvm.md.
+test-kvm: guest
+	$(GO) test $(TESTFLAGS) ./hv/kvm
+	LEAKVISOR_REQUIRE_GUESTS=1 LEAKVISOR_KVM_BED=1 $(GO) test -timeout 60m \
+		-parallel 2 -run '^TestKVM' -v $(TESTFLAGS) ./cmd/leakvisor
+
+bench-kvm: guest
+	scripts/kvm/bench.sh $(GUEST)
 
 # A kernel with kmemleak in it, which says what we are compared with.
 oracle: setup

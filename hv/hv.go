@@ -85,6 +85,11 @@ type Plan struct {
 	// power of two: no stack copy goes beyond it. Zero means
 	// arch.Linux.StackSize.
 	StackSize uint64
+	// TaskStack reads the lowest address of the running task's stack, which
+	// has StackSize bytes: each fetch but the first has the one before as its
+	// Prev. It serves backends that cannot risk to read beyond a stack's end;
+	// nil if unknown.
+	TaskStack []Fetch
 	// Patchers are functions that read or rewrite the kernel's own text at
 	// boot, before other CPUs run, and allocate nothing meanwhile. A backend
 	// whose hooks change the guest's text takes them out while one runs for

@@ -25,6 +25,10 @@ type Fetch struct {
 type EventContext struct {
 	// Fetches are to be read in order.
 	Fetches []Fetch
+	// TaskStack reads the lowest address of the current task's stack, each
+	// fetch but the first from where the one before points; nil if the types
+	// do not say where that is.
+	TaskStack []Fetch
 
 	arch                              *arch.Arch
 	task, pid, comm, preempt, jiffies int // indices into Fetches
@@ -96,6 +100,9 @@ func newEventContext(info debugInfo, slide uint64) (*EventContext, error) {
 	c.softirq = c.preempt
 	if m, ok := l.opt("task_struct", "softirq_disable_cnt"); ok {
 		c.softirq = add(Fetch{Prev: c.task + 1, Offset: m.Offset, Size: 4})
+	}
+	if m, ok := l.opt("task_struct", "stack"); ok && int(m.Size) == a.WordSize {
+		c.TaskStack = []Fetch{c.Fetches[c.task], {Prev: 1, Offset: m.Offset, Size: a.WordSize}}
 	}
 	j, _ := info.symbol("jiffies_64")
 	c.jiffies = add(Fetch{Offset: j.Addr + slide, Size: 8})

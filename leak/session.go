@@ -199,6 +199,9 @@ func (s *Session) KernelEntered(pc guestmem.GVA, code []byte) (*hv.Plan, error) 
 	for _, f := range s.context.Fetches {
 		plan.Context = append(plan.Context, hv.Fetch(f))
 	}
+	for _, f := range s.context.TaskStack {
+		plan.TaskStack = append(plan.TaskStack, hv.Fetch(f))
+	}
 	for _, name := range s.arch.Linux.TextPatchers {
 		for _, sym := range s.img.Symbols(name) {
 			plan.Patchers = append(plan.Patchers, guestmem.GVA(sym.Addr+s.slide))

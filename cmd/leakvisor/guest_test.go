@@ -35,6 +35,7 @@ type guestRun struct {
 	stderr  bytes.Buffer
 	env     []string
 	vmlinux string // instead of the guest's
+	initrd  string // instead of one with the script
 }
 
 const deadline = 3 * time.Minute
@@ -49,7 +50,10 @@ func (r *guestRun) start(t *testing.T, g *guests.Guest, script string, modules [
 	if r.vmlinux == "" {
 		r.vmlinux = g.VMLinux
 	}
-	args := []string{"run", "--kernel", g.Kernel, "--vmlinux", r.vmlinux, "--initrd", guests.Initramfs(t, script, modules...),
+	if r.initrd == "" {
+		r.initrd = guests.Initramfs(t, script, modules...)
+	}
+	args := []string{"run", "--kernel", g.Kernel, "--vmlinux", r.vmlinux, "--initrd", r.initrd,
 		"--append", "quiet panic=-1", "--timeout", deadline.String(), "--console", r.path("console"), "--format", "json", "--output", r.path("report"), "--hv", "qemu"}
 	r.cmd = exec.Command(os.Args[0], append(args, flags...)...)
 	r.cmd.Env = append(append(os.Environ(), asLeakvisor+"=1"), r.env...)

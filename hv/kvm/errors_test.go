@@ -167,13 +167,13 @@ func TestTripleFault(t *testing.T) {
 	for _, hook := range []string{HookTrap, HookRing} {
 		m := g.boot(t, caps, "t", func(c *Config) { c.Hook = hook })
 		var gone *hv.ExitError
-		if err := run(t, m, &script{plan: &hv.Plan{Hooks: g.allocators(t)}}); !errors.As(err, &gone) || !strings.Contains(err.Error(), "rip 0xffffffff8") {
+		if err := run(t, m, &script{plan: &hv.Plan{Hooks: g.allocators(t)}}); !errors.As(err, &gone) || !strings.Contains(err.Error(), "triple fault") {
 			t.Errorf("%s: %v", hook, err)
 		}
 		if err := m.Pause(t.Context()); err != nil {
 			t.Error(err)
 		}
-		if regs, err := m.Registers(t.Context(), 0); err != nil || regs["rip"] < m.Arch().Linux.Text {
+		if _, err := m.Registers(t.Context(), 0); err != nil {
 			t.Errorf("%s: registers of a dead guest: %v", hook, err)
 		}
 	}

@@ -156,8 +156,13 @@ func (r *runner) io() error {
 	if e.offset > uint64(len(r.mem)) || size*count > uint64(len(r.mem))-e.offset {
 		return errors.New("kvm: an I/O exit lies outside the vCPU's state")
 	}
-	if ring := r.m.tracer.ring.Load(); ring != nil && e.port == ringPort && e.direction == gokvm.EXITIOOUT {
-		return ring.awaitRoom(r.m.pausing.Load)
+	if ring := r.m.tracer.ring.Load(); ring != nil && e.direction == gokvm.EXITIOOUT {
+		switch e.port {
+		case ringPort:
+			return ring.awaitRoom(r.m.pausing.Load)
+		case stackPort:
+			return r.copyStack(ring)
+		}
 	}
 	b := r.mem[e.offset : e.offset+size*count]
 	for ; len(b) > 0; b = b[size:] {
@@ -174,8 +179,9 @@ func (r *runner) io() error {
 
 // dead describes a guest that cannot go on.
 func (r *runner) dead(reason string, registers bool) error {
-	if registers && r.load() == nil {
-		s := &r.state
+	// AMD's processors lose the registers in a triple fault: KVM gives those of
+	// a reset then.
+	if s := &r.state; registers && r.load() == nil && s.sregs.CR3 != 0 {
 		reason += fmt.Sprintf(" (vCPU %d, rip %#x, rsp %#x, cr2 %#x, cr3 %#x, code % x)", r.id, s.RIP, s.RSP, s.sregs.CR2, s.sregs.CR3, r.codeAt(s.RIP, 16))
 	}
 	return &hv.ExitError{Reason: reason}
@@ -185,4 +191,26 @@ func (r *runner) dead(reason string, registers bool) error {
 func (r *runner) codeAt(rip uint64, n int) []byte {
 	b := make([]byte, n)
 	return b[:readSome(r.state.space, guestmem.GVA(rip), b)]
+}
+
+// copyStack copies the stack into the record of a stub that could not do so.
+func (r *runner) copyStack(ring *ring) error {
+	if err := r.load(); err != nil {
+		return err
+	}
+	if !ring.inStub(r.state.RIP) {
+		return nil // the guest's own affair
+	}
+	at := r.state.RDI - ring.layout.ring
+	number := ring.word(at + recStub)
+	stubs := *ring.stubs.Load()
+	if at >= ring.layout.size || at%8 != 0 || number >= uint64(len(stubs)) || stubs[number].size < recContext {
+		return errDamaged
+	}
+	stub := &stubs[number]
+	b := make([]byte, stub.size-recContext-stub.context)
+	b = b[:readSome(r.state.space, guestmem.GVA(ring.word(at+recSP)), b)]
+	ring.put(at+recContext+uint64(stub.context), b)
+	ring.putWord(at+recCopied, uint64(len(b)))
+	return nil
 }

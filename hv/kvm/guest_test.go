@@ -30,24 +30,17 @@ type guest struct {
 	symbols map[string]elf.Symbol
 }
 
-// buildGuest compiles the freestanding guest as a kernel is: with a nop of
-// five bytes at each function's start, and return thunks.
+// buildGuest compiles the freestanding guest.
 func buildGuest(t testing.TB) *guest {
 	t.Helper()
 	if path := os.Getenv(envGuest); path != "" {
 		return openGuest(t, path)
 	}
-	cc, err := exec.LookPath("gcc")
-	if err != nil {
+	if _, err := exec.LookPath("gcc"); err != nil {
 		t.Skipf("needs gcc, to build the freestanding guest, or %s: the built one", envGuest)
 	}
 	path := filepath.Join(t.TempDir(), "guest")
-	out, err := exec.CommandContext(t.Context(), cc, "-O2", "-g", "-Wall",
-		"-ffreestanding", "-nostdlib", "-static", "-no-pie", "-fno-pic", "-mcmodel=kernel", "-mno-red-zone",
-		"-mgeneral-regs-only", "-fno-stack-protector", "-fcf-protection=none", "-fno-asynchronous-unwind-tables", "-fno-toplevel-reorder",
-		"-pg", "-mfentry", "-mnop-mcount", "-mrecord-mcount", "-mfunction-return=thunk-extern",
-		"-Wl,--build-id", "-Wl,-T,"+filepath.Join(guestDir, "guest.lds"), "-Wl,-z,max-page-size=4096", "-o", path,
-		filepath.Join(guestDir, "head.S"), filepath.Join(guestDir, "alloc.c"), filepath.Join(guestDir, "main.c")).CombinedOutput()
+	out, err := exec.CommandContext(t.Context(), filepath.Join(guestDir, "build.sh"), path).CombinedOutput()
 	if err != nil {
 		t.Fatalf("building the guest: %v\n%s", err, out)
 	}
@@ -303,7 +296,7 @@ func TestTrack(t *testing.T) {
 				startSecondary(t, g, m)
 			}
 			cc := newCallChecker(t, 2)
-			h := &script{plan: &hv.Plan{Hooks: []hv.Hook{g.hook(t, "__kmalloc"), g.hook(t, "kfree")}}}
+			h := &script{plan: &hv.Plan{Hooks: g.allocators(t), TaskStack: g.taskStack(t)}}
 			h.event = func(ev *hv.Event) error {
 				if ev.Kind == hv.Entry && ev.Hook == 0 {
 					checkCall(t, g, ev)

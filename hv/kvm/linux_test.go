@@ -3,53 +3,33 @@
 package kvm_test
 
 import (
-	"context"
-	"errors"
-	"fmt"
-	"io"
-	"log/slog"
+	"bytes"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
+	"sync"
 	"testing"
-	"time"
 
 	"github.com/leakvisor/leakvisor/arch"
 	"github.com/leakvisor/leakvisor/guestmem"
 	"github.com/leakvisor/leakvisor/hooks"
 	"github.com/leakvisor/leakvisor/hv"
 	"github.com/leakvisor/leakvisor/hv/kvm"
+	"github.com/leakvisor/leakvisor/kernel"
 	"github.com/leakvisor/leakvisor/symbols"
 )
 
-// Environment of TestLinux: a folder with vmlinuz, vmlinux (debug information
-// is not needed) and initrd, and what else the guest is given.
-const (
-	envLinux  = "LEAKVISOR_KVM_LINUX"
-	envHook   = "LEAKVISOR_KVM_HOOK"
-	envVCPUs  = "LEAKVISOR_KVM_VCPUS"
-	envAppend = "LEAKVISOR_KVM_APPEND"
-	envLimit  = "LEAKVISOR_KVM_LIMIT"
-)
+// envLinux names a folder with vmlinuz, vmlinux (with the cache of its types,
+// it needs no debug information), initrd that loads allocbench, and cache.
+const envLinux = "LEAKVISOR_KVM_LINUX"
 
-// Method implements symbols.Unwinder.
-func (noFrames) Method() string { return "none" }
-
-// linuxPatchers are the functions by which Linux rewrites return sites at
-// boot (arch/x86/kernel/alternative.c, since 5.19).
-var linuxPatchers = []string{"apply_returns"}
-
-// tracked is a Linux guest whose allocators are followed.
-type tracked struct {
-	t       *testing.T
+// follower hooks a kernel's slab allocators as a session does, and counts.
+type follower struct {
 	a       *arch.Arch
 	img     *symbols.Image
-	plan    *hooks.Plan
+	hooked  bool
 	tracker *hooks.Tracker
-	slide   uint64
-	events  uint64
-	syncs   []string
-	vcpus   map[int]uint64
 }
 
 // noFrames is an Unwinder that finds none.
@@ -59,7 +39,13 @@ func (noFrames) Unwind(uint64, guestmem.GVA, guestmem.GVA, uint64, []byte, []gue
 	return 0, true
 }
 
-func (l *tracked) KernelEntered(pc guestmem.GVA, code []byte) (*hv.Plan, error) {
+// Method implements symbols.Unwinder.
+func (noFrames) Method() string { return "none" }
+
+func (l *follower) KernelEntered(pc guestmem.GVA, code []byte) (*hv.Plan, error) {
+	if !l.hooked {
+		return nil, nil
+	}
 	text, err := l.img.Symbol("_text")
 	if err != nil {
 		return nil, err
@@ -68,96 +54,105 @@ func (l *tracked) KernelEntered(pc guestmem.GVA, code []byte) (*hv.Plan, error) 
 	if err != nil {
 		return nil, err
 	}
-	if l.slide, err = hooks.FindSlide(l.a, l.img, text.Addr, etext.Addr, pc, code); err != nil {
+	slide, err := hooks.FindSlide(l.a, l.img, text.Addr, etext.Addr, pc, code)
+	if err != nil {
 		return nil, err
 	}
-	l.t.Logf("kernel entered at %#x, slide %#x", uint64(pc), l.slide)
-	if l.plan, err = hooks.BuildPlan(l.a, l.img, l.slide, hooks.PlanOptions{Track: []hooks.Class{hooks.Slab, hooks.Vmalloc, hooks.PerCPU}}); err != nil {
+	context, err := kernel.NewEventContext(l.img, slide)
+	if err != nil {
 		return nil, err
 	}
-	l.tracker = hooks.NewTracker(l.a, l.plan, noFrames{}, func([]byte) hooks.Task { return hooks.Task{} })
-	p := &hv.Plan{Hooks: l.plan.Hooks}
-	for _, name := range linuxPatchers {
+	plan, err := hooks.BuildPlan(l.a, l.img, slide, hooks.PlanOptions{Track: []hooks.Class{hooks.Slab}})
+	if err != nil {
+		return nil, err
+	}
+	l.tracker = hooks.NewTracker(l.a, plan, noFrames{}, func([]byte) hooks.Task { return hooks.Task{} })
+	p := &hv.Plan{Hooks: plan.Hooks}
+	for _, f := range context.Fetches {
+		p.Context = append(p.Context, hv.Fetch(f))
+	}
+	for _, f := range context.TaskStack {
+		p.TaskStack = append(p.TaskStack, hv.Fetch(f))
+	}
+	for _, name := range l.a.Linux.TextPatchers {
 		for _, s := range l.img.Symbols(name) {
-			p.Patchers = append(p.Patchers, guestmem.GVA(s.Addr+l.slide))
+			p.Patchers = append(p.Patchers, guestmem.GVA(s.Addr+slide))
 		}
 	}
 	return p, nil
 }
 
-func (l *tracked) Event(ev *hv.Event) error {
-	if ev.Seq != l.events {
-		return fmt.Errorf("event %d came as %d", ev.Seq, l.events)
-	}
-	l.events++
-	l.vcpus[ev.VCPU]++
+func (l *follower) Event(ev *hv.Event) error {
 	l.tracker.Event(ev)
-	if ev.Kind == hv.Entry && l.plan.Targets[ev.Hook].Moment != nil {
-		l.syncs = append(l.syncs, l.plan.Targets[ev.Hook].Symbol)
-	}
 	return nil
 }
 
-// TestLinux boots a stock kernel to power-off and proves that every call of an
-// allocator was seen to return.
-func TestLinux(t *testing.T) {
+// console keeps what the guest prints.
+type console struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (c *console) Write(b []byte) (int, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.b.Write(b)
+}
+
+var benchLine = regexp.MustCompile(`allocbench: (\d+) calls, (\d+) ns`)
+
+// BenchmarkLinux times an allocator's call in a stock kernel: the mean of
+// kmalloc and kfree, by the kernel's own clock.
+func BenchmarkLinux(b *testing.B) {
 	dir := os.Getenv(envLinux)
 	if dir == "" {
-		t.Skipf("needs %s: a folder with vmlinuz, vmlinux and initrd, on a host whose KVM runs stock kernels (scripts/kvm/linux.sh makes both)", envLinux)
+		b.Skipf("needs %s: a kernel that this host's KVM can run (make bench-kvm)", envLinux)
 	}
-	number := func(name string, other int) int {
-		n, err := strconv.Atoi(os.Getenv(name))
-		if err != nil {
-			return other
-		}
-		return n
-	}
-	img, err := symbols.Open(filepath.Join(dir, "vmlinux"), nil)
+	img, err := symbols.Open(filepath.Join(dir, "vmlinux"), &symbols.Options{CacheDir: filepath.Join(dir, "cache")})
 	if err != nil {
-		t.Fatal(err)
+		b.Fatal(err)
 	}
 	defer img.Close()
-	var out io.Writer = os.Stdout
-	ctx, cancel := context.WithTimeout(t.Context(), time.Duration(number(envLimit, 300))*time.Second)
-	defer cancel()
-	m, err := kvm.Start(ctx, kvm.Config{
-		Kernel: filepath.Join(dir, "vmlinuz"), Initrd: filepath.Join(dir, "initrd"),
-		Append:      "console=ttyS0 panic=-1 rdinit=/init " + os.Getenv(envAppend),
-		MemoryBytes: 512 << 20, SMP: number(envVCPUs, 1), Console: out, Hook: os.Getenv(envHook),
-		Logger: slog.New(slog.NewTextHandler(os.Stdout, &slog.HandlerOptions{Level: slog.LevelDebug})),
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer m.Close()
-	l := &tracked{t: t, a: m.Arch(), img: img, vcpus: map[int]uint64{}}
-	began := time.Now()
-	err = m.Run(ctx, l)
-	t.Logf("mechanism %s; run %v; %d events in %v", m.Mechanism(), err, l.events, time.Since(began).Round(time.Millisecond))
-	for i := range m.VCPUs() {
-		if regs, err := m.Registers(context.Background(), i); err == nil {
-			f, _ := img.FuncAt(regs["rip"] - l.slide)
-			t.Logf("vCPU %d stands at %#x, %s", i, regs["rip"], f.Name)
-		}
-	}
-	if err != nil && !errors.Is(err, hv.ErrGuestGone) {
-		t.Error(err)
-	}
-	if err != nil || l.tracker == nil {
-		t.FailNow()
-	}
-	s := l.tracker.Stats()
-	open := l.tracker.Open()
-	t.Logf("entries %d, exits %d, open %d, unmatched %d, replaced %d, stray frees %v, live %d, lost %d, by vCPU %v",
-		s.Entries, s.Exits, len(open), s.Unmatched, s.Replaced, s.StrayFrees, l.tracker.LiveCount(), m.Lost(), l.vcpus)
-	t.Logf("moments %v", l.syncs)
-	if s.Entries != s.Exits+uint64(len(open)) || s.Unmatched != 0 || s.Replaced != 0 || m.Lost() != 0 || s.Entries < 10000 {
-		t.Error("not every call was seen to return")
-	}
-	for _, o := range open {
-		t.Logf("open: %s at %#x", l.plan.Targets[o.Hook].Symbol, uint64(o.SP))
-	}
-	if len(open) != 0 {
-		t.Errorf("%d calls are open after the end", len(open))
+	for _, name := range []string{"plain", kvm.HookTrap, kvm.HookRing} {
+		b.Run(name, func(b *testing.B) {
+			var ns float64
+			for b.Loop() {
+				var out console
+				cfg := kvm.Config{
+					Kernel: filepath.Join(dir, "vmlinuz"), Initrd: filepath.Join(dir, "initrd"),
+					Append:      "console=ttyS0 quiet panic=-1",
+					MemoryBytes: 512 << 20, Console: &out,
+				}
+				l := &follower{a: img.Arch(), img: img, hooked: name != "plain"}
+				if l.hooked {
+					cfg.Hook = name
+				}
+				m, err := kvm.Start(b.Context(), cfg)
+				if err != nil {
+					b.Fatal(err)
+				}
+				err = m.Run(b.Context(), l)
+				if cerr := m.Close(); err == nil {
+					err = cerr
+				}
+				found := benchLine.FindSubmatch(out.b.Bytes())
+				if err != nil || found == nil {
+					b.Fatalf("run: %v; console:\n%s", err, out.b.String())
+				}
+				if l.hooked {
+					s := l.tracker.Stats()
+					b.Logf("%s: %d entries, %d exits, lost %d", m.Mechanism(), s.Entries, s.Exits, m.Lost())
+					if s.Entries != s.Exits || m.Lost() != 0 {
+						b.Error("not every call was seen to return")
+					}
+				}
+				calls, _ := strconv.ParseFloat(string(found[1]), 64)
+				if ns, _ = strconv.ParseFloat(string(found[2]), 64); calls > 0 {
+					ns /= calls
+				}
+			}
+			b.ReportMetric(ns, "ns/call")
+			b.ReportMetric(0, "ns/op")
+		})
 	}
 }

@@ -230,11 +230,11 @@ func (e *bench) breakpoint() bool {
 }
 
 func (e *bench) step() bool {
-	e.load([]byte{0x90, 0x48, 0xff, 0xc0, 0xeb, 0x02, 0xf4, 0xf4, 0xe6, probePort})
-	if err := e.setDebug(stepping(TrapNone)); err != nil {
-		return false
-	}
+	e.load([]byte{0x90, 0x48, 0xff, 0xc0, 0xeb, 0x02, 0xf4, 0xf4, 0xe6, probePort}) // nop; inc %rax; jmp; hlt; hlt; report
 	for _, want := range []uint64{1, 4, 8} {
+		if err := e.setStep(stepping(TrapNone)); err != nil {
+			return false
+		}
 		x, err := e.enter()
 		if err != nil || x != gokvm.EXITDEBUG {
 			return false

@@ -26,6 +26,7 @@ type ring struct {
 	chunks [][]byte   // taken out, whole records
 	spare  []byte
 	pos    uint64 // what was taken out; the tail
+	waits  uint64 // how often a vCPU found no room
 }
 
 const chunkBytes = 256 << 10
@@ -58,6 +59,21 @@ func (r *ring) install(s *stubSet) {
 
 // inStub says whether rip is in the code page.
 func (r *ring) inStub(rip uint64) bool { return r != nil && rip-r.layout.code < largePage }
+
+// word, putWord and put access the ring at an offset, which may be beyond its
+// end.
+func (r *ring) word(at uint64) uint64 {
+	return binary.LittleEndian.Uint64(r.data[at%r.layout.size&^7:])
+}
+
+func (r *ring) putWord(at, v uint64) {
+	binary.LittleEndian.PutUint64(r.data[at%r.layout.size&^7:], v)
+}
+
+func (r *ring) put(at uint64, b []byte) {
+	n := copy(r.data[at%r.layout.size:], b)
+	copy(r.data, b[n:])
+}
 
 // collect takes out what is complete, at most chunkBytes and a record. mu is
 // held.
@@ -114,6 +130,7 @@ func (r *ring) wake() {
 func (r *ring) awaitRoom(pausing func() bool) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.waits++
 	for r.head.Load()-r.pos > r.layout.size/2 && !pausing() {
 		r.moved.Wait()
 	}

@@ -20,6 +20,12 @@ func (g *guest) allocators(t testing.TB) []hv.Hook {
 	return []hv.Hook{g.hook(t, "__kmalloc"), g.hook(t, "kfree")}
 }
 
+// taskStack is where the stubs learn of the first CPU's stack.
+func (g *guest) taskStack(t testing.TB) []hv.Fetch {
+	t.Helper()
+	return []hv.Fetch{{Offset: uint64(g.gva(t, "task_stack")), Size: 8}}
+}
+
 func TestMechanism(t *testing.T) {
 	caps := needKVM(t)
 	g := buildGuest(t)
@@ -57,7 +63,9 @@ func TestRingOverflow(t *testing.T) {
 		if ev.Seq%100 == 0 {
 			ring := m.tracer.ring.Load()
 			for end := time.Now().Add(runLimit / 2); ev.Seq == 0 && time.Now().Before(end) && !full; time.Sleep(10 * time.Millisecond) {
-				full = ring.head.Load()-ring.tail.Load() > ring.layout.size
+				ring.mu.Lock()
+				full = ring.waits > 0
+				ring.mu.Unlock()
 			}
 			if err := m.Pause(ctx); err != nil {
 				return err
@@ -255,7 +263,7 @@ func BenchmarkCall(b *testing.B) {
 				})
 				h := &script{plan: &hv.Plan{}}
 				if c.hook != "" {
-					h.plan.Hooks = g.allocators(b)
+					h.plan.Hooks, h.plan.TaskStack = g.allocators(b), g.taskStack(b)
 				}
 				if err := run(b, m, h); err != nil {
 					b.Fatal(err)

@@ -168,6 +168,9 @@ func (m *Machine) Run(ctx context.Context, h hv.Handler) error {
 		err = stopErr
 	}
 	m.ports.flush()
+	if ring := t.ring.Load(); ring != nil {
+		m.cfg.Logger.Debug("ring", "bytes", ring.head.Load(), "vCPUs waited", ring.waits)
+	}
 	return err
 }
 

@@ -47,8 +47,11 @@ const (
 	exitRecord = 48
 )
 
-// ringPort is where a stub asks for room in the ring.
-const ringPort = 0xe5
+// I/O ports of stubs' exits, from the same range as trapPort.
+const (
+	ringPort  = 0xe5 // no room in the ring
+	stackPort = 0xe7 // the stack cannot be copied safely; rdi is the record
+)
 
 // ringLayout says where the tracer's memory is in the guest's address space.
 // Everything is mapped by large pages of 2 MiB.
@@ -184,7 +187,7 @@ func (a *assembler) entry(l ringLayout, stub uint32, h *hv.Hook, context *stubCo
 	a.emit(0x4c, 0x89, 0x4f, recArgs+40) // mov %r9, …
 	context.emit(a)
 	a.emit(0x57) // push %rdi
-	a.stack(uint32(context.size), stack, uint32(stackSize), saved+8)
+	a.stack(context, stack, uint32(stackSize), saved+8)
 	a.emit(0x5f) // pop %rdi
 	a.commit(size)
 	a.emit(0x5f, 0x5e, 0x5a, 0x59, 0x58, 0x9d) // pop all; popf
@@ -192,25 +195,49 @@ func (a *assembler) entry(l ringLayout, stub uint32, h *hv.Hook, context *stubCo
 }
 
 // stack emits the copy of at most want bytes of stack, from saved bytes above
-// the stack pointer, clipped at the stack's end.
-func (a *assembler) stack(context, want, stackSize uint32, saved byte) {
+// the stack pointer. On the running task's stack the copy ends where that
+// does. On another one (an interrupt's, which has any alignment, and a guard
+// page behind it) it stays in its page; where that is not enough the tracer
+// copies, by one exit.
+func (a *assembler) stack(context *stubContext, want, stackSize uint32, saved byte) {
 	if want == 0 {
 		a.op32(0, 0x48, 0xc7, 0x47, recCopied) // movq $0, recCopied(%rdi)
 		return
 	}
-	a.emit(0x48, 0x8d, 0x74, 0x24, saved)        // lea saved(%rsp), %rsi
-	a.emit(0x89, 0xf1)                           // mov %esi, %ecx
-	a.op32(stackSize-1, 0x81, 0xe1)              // and $stackSize-1, %ecx
-	a.emit(0xf7, 0xd9)                           // neg %ecx
-	a.op32(stackSize, 0x81, 0xc1)                // add $stackSize, %ecx
-	a.op32(want, 0x81, 0xf9)                     // cmp $want, %ecx
-	a.emit(0x76, 5)                              // jbe over the next
-	a.op32(want, 0xb9)                           // mov $want, %ecx
-	a.emit(0x83, 0xe1, 0xf8)                     // and $-8, %ecx
-	a.emit(0x48, 0x89, 0x4f, recCopied)          // mov %rcx, recCopied(%rdi)
-	a.emit(0xc1, 0xe9, 3)                        // shr $3, %ecx
-	a.op32(recContext+context, 0x48, 0x81, 0xc7) // add $…, %rdi
-	a.emit(0xf3, 0x48, 0xa5)                     // rep movsq
+	context.emitTaskStack(a)                                  // to %rax
+	a.emit(0x48, 0x8d, 0x74, 0x24, saved)                     // lea saved(%rsp), %rsi
+	a.emit(0x48, 0x89, 0xf2)                                  // mov %rsi, %rdx
+	a.emit(0x48, 0x29, 0xc2)                                  // sub %rax, %rdx
+	a.op32(stackSize, 0xb9)                                   // mov $stackSize, %ecx
+	a.emit(0x48, 0x29, 0xd1)                                  // sub %rdx, %rcx
+	a.op32(stackSize, 0x48, 0x81, 0xfa)                       // cmp $stackSize, %rdx
+	task := a.short(0x72)                                     // jb task
+	a.emit(0x89, 0xf1)                                        // mov %esi, %ecx
+	a.op32(^uint32(pageSize-1), 0x81, 0xc9)                   // or $-4096, %ecx
+	a.emit(0xf7, 0xd9)                                        // neg %ecx
+	a.op32(want, 0x81, 0xf9)                                  // cmp $want, %ecx
+	page := a.short(0x73)                                     // jae task
+	a.emit(0xe6, stackPort)                                   // out %al, $stackPort
+	done := a.short(0xeb)                                     // jmp done
+	task()                                                    // task:
+	page()                                                    //
+	a.op32(want, 0x81, 0xf9)                                  // cmp $want, %ecx
+	a.emit(0x76, 5)                                           // jbe over the next
+	a.op32(want, 0xb9)                                        // mov $want, %ecx
+	a.emit(0x83, 0xe1, 0xf8)                                  // and $-8, %ecx
+	a.emit(0x48, 0x89, 0x4f, recCopied)                       // mov %rcx, recCopied(%rdi)
+	a.emit(0xc1, 0xe9, 3)                                     // shr $3, %ecx
+	a.op32(recContext+uint32(context.size), 0x48, 0x81, 0xc7) // add $…, %rdi
+	a.emit(0xf3, 0x48, 0xa5)                                  // rep movsq
+	done()                                                    // done:
+}
+
+// short emits a short jump forward; the function that it returns sets its
+// target.
+func (a *assembler) short(opcode byte) (here func()) {
+	a.emit(opcode, 0)
+	at := len(a.b)
+	return func() { a.b[at-1] = byte(len(a.b) - at) }
 }
 
 // stub is what one tells of.

@@ -14,12 +14,18 @@ type stubContext struct {
 	fetches []hv.Fetch
 	at      []int
 	size    int
+	stack   []hv.Fetch // hv.Plan.TaskStack
 }
 
 var errContext = errors.New("the plan's context reads through registers that stubs cannot trust")
 
-func newStubContext(context []hv.Fetch) (*stubContext, error) {
-	c := &stubContext{fetches: context}
+func newStubContext(context, taskStack []hv.Fetch) (*stubContext, error) {
+	c := &stubContext{fetches: context, stack: taskStack}
+	for i, f := range taskStack {
+		if f.Reg != "" && f.Reg != "gs_base" || f.Prev != i || f.Size != 8 {
+			return nil, errContext
+		}
+	}
 	for _, f := range context {
 		if f.Reg != "" && f.Reg != "gs_base" {
 			return nil, errContext
@@ -73,5 +79,28 @@ func (c *stubContext) emit(a *assembler) {
 		if skip >= 0 {
 			a.b[skip-1] = byte(len(a.b) - skip)
 		}
+	}
+}
+
+// emitTaskStack reads the running task's stack to rax, zero if it is not
+// known, with rdx at hand.
+func (c *stubContext) emitTaskStack(a *assembler) {
+	a.emit(0x31, 0xc0) // xor %eax, %eax
+	var ends []func()
+	for _, f := range c.stack {
+		a.emit(0x48, 0xba) // movabs $offset, %rdx
+		a.b = binary.LittleEndian.AppendUint64(a.b, f.Offset)
+		switch {
+		case f.Reg != "":
+			a.emit(0x65) // gs:
+		case f.Prev > 0:
+			a.emit(0x48, 0x85, 0xc0) // test %rax, %rax
+			ends = append(ends, a.short(0x74))
+			a.emit(0x48, 0x01, 0xc2) // add %rax, %rdx
+		}
+		a.emit(0x48, 0x8b, 0x02) // mov (%rdx), %rax
+	}
+	for _, end := range ends {
+		end()
 	}
 }

@@ -223,6 +223,25 @@ func (v *vcpu) setDebug(d guestDebug) error {
 	return nil
 }
 
+// setStep sets debugging so that the next instruction exits. It must be called
+// before each: KVM ties the trap flag to where rip stands at the call, and an
+// instruction that loads the flags (popf) takes it away again.
+func (v *vcpu) setStep(d guestDebug) error {
+	if v.sync && v.run.dirtyRegs&syncRegs != 0 || v.own.dirty {
+		r, err := v.regs()
+		if err != nil {
+			return err
+		}
+		if err := gokvm.SetRegs(v.fd, r); err != nil {
+			return fmt.Errorf("kvm: setting registers of vCPU %d: %w", v.id, err)
+		}
+		v.run.dirtyRegs &^= syncRegs
+		v.own.dirty = false
+	}
+	v.debug = guestDebug{}
+	return v.setDebug(d)
+}
+
 // begin sets the registers for a kernel's first instruction (boot.rst, 64-bit
 // boot protocol).
 func (v *vcpu) begin(s *start) error {

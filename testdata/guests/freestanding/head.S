@@ -101,9 +101,14 @@ gdt1_pointer:
 	.word	4 * 8 - 1
 	.quad	gdt1
 
+	/* The running task's stack, as long as there is one CPU. */
+	.globl task_stack
+task_stack:
+	.quad	stack0
+
 	.bss
 	.balign 16384
-	.fill	16384, 1, 0
+stack0:	.fill	16384, 1, 0
 stack0_top:
 	.fill	16384, 1, 0
 stack1_top:
