@@ -63,9 +63,9 @@ func sortSpans(spans []span, workers int) []span {
 // each worker.
 func radixPass(dst, src []span, at [][1 << radixBits]uint32, shift uint) {
 	const mask = 1<<radixBits - 1
+	clear(at) // of few spans only the first worker takes a share
 	shares(len(at), len(src), func(part, lo, hi int) {
 		n := &at[part]
-		*n = [1 << radixBits]uint32{}
 		for i := lo; i < hi; i++ {
 			n[src[i].start>>shift&mask]++
 		}
