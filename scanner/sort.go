@@ -3,6 +3,7 @@ package scanner
 import (
 	"cmp"
 	"slices"
+	"sort"
 	"sync"
 )
 
@@ -22,22 +23,31 @@ func shares(workers, n int, f func(part, lo, hi int)) {
 
 const radixBits = 11
 
-// sortSpans sorts by start: a stable radix sort over the bits in which the
-// starts differ. It may return other memory than it was given.
+// maxRuns is how many ascending runs are merged; more are sorted. The slabs
+// are walked in the order of their addresses, so objects mostly come as a few
+// runs: one for each allocator.
+const maxRuns = 16
+
+// sortSpans sorts by start, stably. It may return other memory than it was
+// given.
 func sortSpans(spans []span, workers int) []span {
-	diffs, descents := make([]uint64, workers), make([]bool, workers)
+	diffs, starts := make([]uint64, workers), make([][]int, workers)
 	shares(workers, len(spans), func(part, lo, hi int) {
-		diff, descent := uint64(0), false
+		diff, runs := uint64(0), []int(nil) // where a run starts
 		for i := max(lo, 1); i < hi; i++ {
-			descent = descent || spans[i].start < spans[i-1].start
+			if spans[i].start < spans[i-1].start && len(runs) < maxRuns {
+				runs = append(runs, i)
+			}
 			diff |= spans[i].start ^ spans[0].start
 		}
-		diffs[part], descents[part] = diff, descent
+		diffs[part], starts[part] = diff, runs
 	})
-	if !slices.Contains(descents, true) {
+	switch runs := slices.Concat(starts...); {
+	case len(runs) == 0:
 		return spans
-	}
-	if len(spans) < 4096 {
+	case len(runs) < maxRuns:
+		return mergeRuns(spans, runs)
+	case len(spans) < 4096:
 		slices.SortStableFunc(spans, func(a, b span) int { return cmp.Compare(a.start, b.start) })
 		return spans
 	}
@@ -57,6 +67,55 @@ func sortSpans(spans []span, workers int) []span {
 		shift += radixBits
 	}
 	return spans
+}
+
+// mergeRuns sorts spans that are ascending but for the given indices, where
+// another run starts.
+func mergeRuns(spans []span, starts []int) []span {
+	other := makeLarge[span](len(spans), cap(spans))
+	starts = append(append([]int{0}, starts...), len(spans))
+	for len(starts) > 2 {
+		var next []int
+		for k := 0; k+1 < len(starts); k += 2 {
+			lo := starts[k]
+			next = append(next, lo)
+			if k+2 == len(starts) { // the last of an odd number
+				copy(other[lo:], spans[lo:])
+				break
+			}
+			merge(other[lo:starts[k+2]], spans[lo:starts[k+1]], spans[starts[k+1]:starts[k+2]])
+		}
+		spans, other = other, spans
+		starts = append(next, len(spans))
+	}
+	return spans
+}
+
+// merge fills dst from a and b, both sorted; of equals those of a come first.
+func merge(dst, a, b []span) {
+	for len(a) > 0 && len(b) > 0 {
+		// Runs of different allocators hardly mix: long stretches at once.
+		n := gallop(a, func(s *span) bool { return s.start <= b[0].start })
+		copy(dst, a[:n])
+		dst, a = dst[n:], a[n:]
+		if len(a) == 0 {
+			break
+		}
+		n = gallop(b, func(s *span) bool { return s.start < a[0].start })
+		copy(dst, b[:n])
+		dst, b = dst[n:], b[n:]
+	}
+	copy(dst[copy(dst, a):], b)
+}
+
+// gallop returns how many of the first spans are before: fast where few are.
+func gallop(spans []span, before func(*span) bool) int {
+	n := 1
+	for n <= len(spans) && before(&spans[n-1]) {
+		n *= 2
+	}
+	lo, hi := n/2, min(n, len(spans)+1)-1
+	return lo + sort.Search(hi-lo, func(i int) bool { return !before(&spans[lo+i]) })
 }
 
 // radixPass sorts src to dst by the bits from shift on; at has counters for

@@ -24,3 +24,30 @@ func TestSortSpans(t *testing.T) {
 		}
 	}
 }
+
+// Runs of several allocators, apart, mixed, and with equal starts.
+func TestSortRuns(t *testing.T) {
+	r := rand.New(rand.NewPCG(3, 4))
+	for _, n := range []int{2, 3, 7, 300, 20000} {
+		for runs := 1; runs <= maxRuns+1; runs++ {
+			spans := make([]span, n)
+			for i := range spans {
+				spans[i] = span{start: r.Uint64N(uint64(n)), count: uint32(i)}
+				if i%2 == 0 {
+					spans[i].start += uint64(i*runs/n) << 20
+				}
+			}
+			for k := range runs {
+				part := spans[k*n/runs : (k+1)*n/runs]
+				slices.SortStableFunc(part, func(a, b span) int { return cmp.Compare(a.start, b.start) })
+			}
+			want := slices.Clone(spans)
+			slices.SortStableFunc(want, func(a, b span) int { return cmp.Compare(a.start, b.start) })
+			for _, workers := range []int{1, 3} {
+				if got := sortSpans(slices.Clone(spans), workers); !slices.Equal(got, want) {
+					t.Errorf("%d spans in %d runs are not sorted by %d workers", n, runs, workers)
+				}
+			}
+		}
+	}
+}

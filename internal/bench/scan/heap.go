@@ -85,9 +85,8 @@ func newHeap(s shape) *heap {
 	h.input = &scanner.Input{WordSize: s.word, Order: s.order, Memory: h, Objects: make([]scanner.Object, s.objects),
 		Roots: []scanner.Root{{Name: "roots", Class: scanner.ClassPages,
 			Range: guestmem.Range[guestmem.GVA]{Start: guestmem.GVA(h.base + h.roots), End: guestmem.GVA(h.base + size)}}}}
-	for i, k := range h.age {
-		h.input.Objects[k] = objects[i]
-	}
+	// By address, as they are found in the slabs.
+	copy(h.input.Objects, objects)
 	return h
 }
 
@@ -175,9 +174,9 @@ func (h *heap) inside(rng *rand.Rand, o *scanner.Object) uint64 {
 
 // check says whether a scan found exactly the orphans.
 func (h *heap) check(r *scanner.Result) error {
-	for k, s := range r.States {
-		if (s == scanner.Orphan) != orphan(k) || s == scanner.Unknown {
-			return fmt.Errorf("%v: the state of object %d is %d", h.shape, k, s)
+	for i, s := range r.States {
+		if (s == scanner.Orphan) != orphan(h.age[i]) || s == scanner.Unknown {
+			return fmt.Errorf("%v: the state of object %d is %d", h.shape, i, s)
 		}
 	}
 	return nil
