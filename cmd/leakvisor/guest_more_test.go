@@ -81,14 +81,17 @@ func TestRefused(t *testing.T) {
 	if err := os.WriteFile(garbage, bytes.Repeat([]byte("garbage "), 1<<14), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for name, flags := range map[string][]string{
-		"kernel": {"--kernel", garbage},
-		"memory": {"--memory", "1T"},
-		"output": {"--output", "/dev/full"},
+	for _, c := range []struct {
+		name, kernel string
+		flags        []string
+	}{
+		{"kernel", garbage, nil},
+		{"memory", "", []string{"--memory", "1T"}},
+		{"output", "", []string{"--output", "/dev/full"}},
 	} {
-		t.Run(name, func(t *testing.T) {
-			var r guestRun
-			r.start(t, g, "true", nil, flags...)
+		t.Run(c.name, func(t *testing.T) {
+			r := guestRun{kernel: c.kernel}
+			r.start(t, g, "true", nil, c.flags...)
 			r.wait(t, exitUsage)
 		})
 	}
