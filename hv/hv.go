@@ -185,6 +185,9 @@ type Event struct {
 type ExitError struct {
 	Reason string // for people, with what to do next
 	Output string // the last lines the emulator printed, if any
+	// Refused says that the emulator gave up before the guest ran: it would
+	// not take what it was given.
+	Refused bool
 }
 
 func (e *ExitError) Error() string {

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"bytes"
 	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/leakvisor/leakvisor/report"
@@ -70,4 +72,27 @@ func TestVariety(t *testing.T) {
 		}
 		judge(t, rep, plants)
 	})
+}
+
+// TestRefused: what cannot be used is the user's error, not the guest's.
+func TestRefused(t *testing.T) {
+	g := guests.Find(t, guests.Default)
+	garbage := filepath.Join(t.TempDir(), "kernel")
+	if err := os.WriteFile(garbage, bytes.Repeat([]byte("garbage "), 1<<14), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name, kernel string
+		flags        []string
+	}{
+		{"kernel", garbage, nil},
+		{"memory", "", []string{"--memory", "1T"}},
+		{"output", "", []string{"--output", "/dev/full"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := guestRun{kernel: c.kernel}
+			r.start(t, g, "true", nil, c.flags...)
+			r.wait(t, exitUsage)
+		})
+	}
 }

@@ -29,12 +29,12 @@ func TestMain(m *testing.M) {
 
 // guestRun is one run of the program on a real guest.
 type guestRun struct {
-	cmd     *exec.Cmd
-	dir     string
-	stderr  bytes.Buffer
-	env     []string
-	vmlinux string // instead of the guest's
-	initrd  string // instead of one with the script
+	cmd    *exec.Cmd
+	dir    string
+	stderr bytes.Buffer
+	env    []string
+	// Instead of the guest's, and of an initrd with the script.
+	kernel, vmlinux, initrd string
 }
 
 const deadline = 3 * time.Minute
@@ -46,13 +46,16 @@ func (r *guestRun) start(t *testing.T, g *guests.Guest, script string, modules [
 		guests.Missing(t, "qemu-system-x86_64", "scripts/setup.sh installs it")
 	}
 	r.dir = t.TempDir()
+	if r.kernel == "" {
+		r.kernel = g.Kernel
+	}
 	if r.vmlinux == "" {
 		r.vmlinux = g.VMLinux
 	}
 	if r.initrd == "" {
 		r.initrd = guests.Initramfs(t, script, modules...)
 	}
-	args := []string{"run", "--kernel", g.Kernel, "--vmlinux", r.vmlinux, "--initrd", r.initrd,
+	args := []string{"run", "--kernel", r.kernel, "--vmlinux", r.vmlinux, "--initrd", r.initrd,
 		"--append", "quiet panic=-1", "--timeout", deadline.String(), "--console", r.path("console"), "--format", "json", "--output", r.path("report"), "--hv", "qemu"}
 	r.cmd = exec.Command(os.Args[0], append(args, flags...)...)
 	r.cmd.Env = append(append(os.Environ(), asLeakvisor+"=1"), r.env...)

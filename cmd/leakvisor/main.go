@@ -60,7 +60,7 @@ func run(args []string) int {
 		fmt.Fprintln(os.Stderr, "Try 'leakvisor --help'.")
 		return exitUsage
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
 	kctx.BindTo(ctx, (*context.Context)(nil))
 	status = exitClean

@@ -128,7 +128,10 @@ func (c *runCmd) Run(ctx context.Context, status *int) (err error) {
 			reports++
 			unused.take(r)
 			*status = max(*status, verdictStatus(r.Verdict))
-			return c.write(out, r)
+			if err := c.write(out, r); err != nil {
+				return &statusError{exitUsage, err}
+			}
+			return nil
 		},
 	})
 	if err != nil {
@@ -139,8 +142,9 @@ func (c *runCmd) Run(ctx context.Context, status *int) (err error) {
 	progress.finish()
 	unused.warn(os.Stderr)
 	var gone *hv.ExitError
+	var known *statusError
 	switch {
-	case errors.Is(err, hooks.ErrWrongKernel):
+	case errors.Is(err, hooks.ErrWrongKernel), errors.As(err, &known):
 		return err
 	case errors.As(err, &gone), errors.Is(err, leak.ErrGuestFailed):
 		return &statusError{exitGuest, fmt.Errorf("%w%s", err, watch.tail())}
@@ -190,11 +194,11 @@ func parseTrack(names []string) ([]hooks.Class, error) {
 	return out, nil
 }
 
-// exitGuestStart tells a missing file or tool (usage) from a guest that
-// failed to start.
+// exitGuestStart tells a missing file or tool, or a file that the emulator
+// would not take (usage), from a guest that failed to start.
 func exitGuestStart(err error) int {
 	var gone *hv.ExitError
-	if errors.As(err, &gone) {
+	if errors.As(err, &gone) && !gone.Refused {
 		return exitGuest
 	}
 	return exitUsage

@@ -247,7 +247,7 @@ func (m *Machine) startError(ctx context.Context, err error) error {
 			return &MissingError{What: "a QEMU with plugin API 4", Fix: fixQEMU(m.cfg.Arch.QEMU.Package), Reason: errors.New(said)}
 		}
 	}
-	return &hv.ExitError{Reason: "QEMU did not start: " + m.proc.describe(), Output: said}
+	return &hv.ExitError{Reason: "QEMU did not start: " + m.proc.describe(), Output: said, Refused: m.proc.refused()}
 }
 
 // pumpConsole carries the guest's console to the configured writer.

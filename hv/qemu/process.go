@@ -84,6 +84,13 @@ func (p *process) describe() string {
 	return "QEMU ended unexpectedly"
 }
 
+// refused says whether the process, which has ended, did so by itself and with
+// an error.
+func (p *process) refused() bool {
+	var exit *exec.ExitError
+	return errors.As(p.err, &exit) && exit.Exited()
+}
+
 // tail keeps the end of what is written to it.
 type tail struct {
 	mu  sync.Mutex
