@@ -18,6 +18,7 @@ type gvaRange = guestmem.Range[guestmem.GVA]
 // report needs besides.
 type picture struct {
 	guest
+	from    Roots
 	in      *scanner.Input
 	objects []object // beside in.Objects
 	audit   audit
@@ -65,6 +66,7 @@ func (s *Session) look(f *frozen, from Roots) *picture {
 	g := guest{s.kmem, s.kernel}.on(f.memory)
 	p := &picture{
 		guest:       g,
+		from:        from,
 		in:          &scanner.Input{WordSize: s.arch.WordSize, Order: s.arch.Order, Memory: g.mem},
 		areas:       map[guestmem.GVA]*kernel.VmapArea{},
 		claims:      claims{mem: g.mem},
@@ -99,7 +101,7 @@ func (s *Session) look(f *frozen, from Roots) *picture {
 	s.vmallocObjects(p, areas)
 	s.perCPUObjects(p)
 	s.pageObjects(p)
-	s.roots(p, from)
+	s.roots(p)
 	s.bookkeeping(p)
 	return p
 }
@@ -175,7 +177,7 @@ func (s *Session) slabObjects(p *picture) {
 				p.audit.allocated++
 				if o := live.Get(sl.Object(i)); o != nil {
 					p.audit.tracked++
-					if sl.Cache.Bookkeeping() {
+					if kernel.Bookkeeping(sl.Cache.Name) {
 						s.addRecord(p, *o, sl.Cache)
 					} else {
 						p.addSlab(*o, sl.Cache)
@@ -208,6 +210,7 @@ func (s *Session) slabObjects(p *picture) {
 	}
 	p.audit.stale = inSlabs - min(inSlabs, p.audit.tracked)
 	s.kfenceObjects(p, slabs)
+	s.notedObjects(p, slabs)
 }
 
 // addSlab adds an object of a slab cache or, without one, a large kmalloc:
