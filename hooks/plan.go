@@ -41,8 +41,9 @@ const DefaultStackBytes = 3 << 10
 // Target is what one hook of a plan stands for.
 type Target struct {
 	Symbol string     // as linked, clone suffix included
-	Alloc  *Allocator // nil for a moment
-	Moment *Moment    // nil for an allocator
+	Alloc  *Allocator // or nil
+	Moment *Moment    // or nil
+	Note   *Note      // or nil
 	// NoArgs says that the function is a clone (.isra, .constprop) whose
 	// arguments the compiler may have changed.
 	NoArgs bool
@@ -58,6 +59,8 @@ type Plan struct {
 	Targets []Target
 	// Gaps say what could not be hooked and so makes verdicts unknown.
 	Gaps []string
+	// Noted says that what the kernel tells its own kmemleak is hooked.
+	Noted bool
 }
 
 // ErrNoAllocators is wrapped when a kernel has none of the functions that a
@@ -107,6 +110,9 @@ func BuildPlan(a *arch.Arch, code Code, slide uint64, o PlanOptions) (*Plan, err
 		if !have[c][Alloc] || c != Pages && !have[c][Free] {
 			return nil, fmt.Errorf("%w of class %s (looked for %s): is this a Linux vmlinux with its symbol table?", ErrNoAllocators, c, strings.Join(names(table, c), ", "))
 		}
+	}
+	if err := b.notes(stack); err != nil {
+		return nil, err
 	}
 	moments := Moments()
 	for i := range moments {

@@ -184,3 +184,58 @@ func Names() []string {
 	}
 	return out
 }
+
+// Note is one row of what a kernel built with CONFIG_DEBUG_KMEMLEAK tells its
+// own kmemleak: functions of one meaning and signature.
+type Note struct {
+	Kind    NoteKind
+	Symbols []string
+	// Pointer, Size and MinCount are numbers of arguments, from 0: the object
+	// or what is in it, bytes, and how many references keep the object.
+	Pointer, Size, MinCount int
+}
+
+// NoteKind says what a note means.
+type NoteKind uint8
+
+// Kinds of note.
+const (
+	// NoteAlloc: an object was made.
+	NoteAlloc NoteKind = iota
+	// NoteFree: it is gone. NoteFreePart: a part of it is.
+	NoteFree
+	NoteFreePart
+	// NoteNotLeak: it is no leak. NoteIgnore: nor is it to be looked at.
+	NoteNotLeak
+	NoteIgnore
+	// NoteNoScan: it holds no references. NoteScanArea: only here it does.
+	NoteNoScan
+	NoteScanArea
+	// NoteTrace: the call stack now is worth more than that of the allocation.
+	NoteTrace
+)
+
+// String names the kind as the report does.
+func (k NoteKind) String() string {
+	return [...]string{"note-alloc", "note-free", "note-free-part", "note-not-leak", "note-ignore", "note-no-scan", "note-scan-area", "note-trace"}[k]
+}
+
+// Notes returns the functions of kmemleak's interface (include/linux/kmemleak.h,
+// Linux 4.19 to 6.18). In other kernels they are inline and empty. Left out are
+// those about vmalloc and per-CPU objects, which the allocators tell of, about
+// physical addresses, which are never leaks, and kmemleak_transient_leak,
+// which is about what a running guest has not written yet.
+func Notes() []Note {
+	return []Note{
+		// kmemleak_alloc(ptr, size, min_count, gfp).
+		{NoteAlloc, []string{"kmemleak_alloc"}, 0, 1, 2},
+		{NoteFree, []string{"kmemleak_free", "kmemleak_free_percpu"}, 0, none, none},
+		{NoteFreePart, []string{"kmemleak_free_part"}, 0, 1, none},
+		{NoteNotLeak, []string{"kmemleak_not_leak"}, 0, none, none},
+		{NoteIgnore, []string{"kmemleak_ignore", "kmemleak_ignore_percpu"}, 0, none, none},
+		{NoteNoScan, []string{"kmemleak_no_scan"}, 0, none, none},
+		// kmemleak_scan_area(ptr, size, gfp): size may be SIZE_MAX.
+		{NoteScanArea, []string{"kmemleak_scan_area"}, 0, 1, none},
+		{NoteTrace, []string{"kmemleak_update_trace"}, 0, none, none},
+	}
+}

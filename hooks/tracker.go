@@ -33,6 +33,8 @@ type Tracker struct {
 	calls []call
 	free  int32 // head of the free list in calls
 
+	noted *liveset.Set[Noted]
+
 	comms  []string
 	commID map[string]uint32
 	frames [MaxFrames]guestmem.GVA
@@ -82,6 +84,7 @@ func NewTracker(a *arch.Arch, plan *Plan, u symbols.Unwinder, context func([]byt
 	for c := range t.live {
 		t.live[c] = liveset.New(extent)
 	}
+	t.noted = liveset.New(notedExtent)
 	return t
 }
 
@@ -101,6 +104,9 @@ func (t *Tracker) Event(ev *hv.Event) {
 func (t *Tracker) entry(ev *hv.Event, target *Target) {
 	t.stats.Hits[ev.Hook]++
 	row := target.Alloc
+	if target.Note != nil {
+		t.note(ev, target.Note)
+	}
 	if row == nil {
 		return
 	}
@@ -121,23 +127,30 @@ func (t *Tracker) begin(ev *hv.Event, target *Target) {
 	if head, ok := t.open[ev.SP]; ok && t.stale(head, ev) {
 		t.drop(ev.SP)
 	}
-	task := t.context(ev.Context)
-	o := Object{Seq: ev.Seq, Jiffies: task.Jiffies, pid: task.PID, comm: t.intern(task.Comm), hook: uint16(ev.Hook)}
+	o := t.object(ev)
 	if row := target.Alloc; row.Size >= 0 && !target.NoArgs {
 		o.Size = ev.Args[row.Size]
 	}
-	t.frames[0] = ev.PC
-	n, complete := t.unwind.Unwind(ev.Seq, ev.PC, ev.SP, ev.FP, ev.Stack, t.frames[1:])
-	if !complete {
-		t.stats.CutStacks++
-	}
-	o.stack = t.depot.Intern(t.frames[:1+n])
 	i := t.newCall()
 	t.calls[i] = call{object: o, ret: ev.Return, hook: int32(ev.Hook), next: -1}
 	if head, ok := t.open[ev.SP]; ok {
 		t.calls[i].next = head
 	}
 	t.open[ev.SP] = i
+}
+
+// object begins the description of an object by whoever entered a function.
+func (t *Tracker) object(ev *hv.Event) Object {
+	task := t.context(ev.Context)
+	t.frames[0] = ev.PC
+	n, complete := t.unwind.Unwind(ev.Seq, ev.PC, ev.SP, ev.FP, ev.Stack, t.frames[1:])
+	if !complete {
+		t.stats.CutStacks++
+	}
+	return Object{
+		Seq: ev.Seq, Jiffies: task.Jiffies, stack: t.depot.Intern(t.frames[:1+n]),
+		pid: task.PID, comm: t.intern(task.Comm), hook: uint16(ev.Hook),
+	}
 }
 
 // stale says whether the chain at head cannot be the callers by tail call of

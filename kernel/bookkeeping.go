@@ -17,9 +17,10 @@ var debugCaches = map[string]bool{
 	kmemleakRecord: true, "kmemleak_scan_area": true, "debug_objects_cache": true,
 }
 
-// Bookkeeping says whether the cache's objects are a debugging tool's records
-// of other objects: they are no references to those, and no leaks.
-func (c *Cache) Bookkeeping() bool { return debugCaches[c.Name] }
+// Bookkeeping says whether the objects of the slab cache of that name are a
+// debugging tool's records of other objects: they are no references to those,
+// and no leaks.
+func Bookkeeping(cache string) bool { return debugCaches[cache] }
 
 // Bounds for the stack depot.
 const (

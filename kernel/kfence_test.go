@@ -145,7 +145,7 @@ func TestBookkeeping(t *testing.T) {
 			t.Error("records of DEBUG_OBJECTS chain nothing")
 		}
 	})
-	if c := (&Cache{Name: "kmemleak_object"}); !c.Bookkeeping() || (&Cache{Name: "kmalloc-64"}).Bookkeeping() {
+	if !Bookkeeping("kmemleak_object") || Bookkeeping("kmalloc-64") {
 		t.Error("which caches are bookkeeping is wrong")
 	}
 }

@@ -25,7 +25,7 @@ func (s *Session) kfenceObjects(p *picture, slabs *kernel.Slabs) {
 		obj.Size = k.Size
 		if slabs != nil {
 			if c := slabs.Caches()[k.Cache]; c != nil {
-				if c.Bookkeeping() {
+				if kernel.Bookkeeping(c.Name) {
 					s.addRecord(p, *o, c)
 					continue
 				}

@@ -18,6 +18,7 @@ type gvaRange = guestmem.Range[guestmem.GVA]
 // report needs besides.
 type picture struct {
 	guest
+	from    Roots
 	in      *scanner.Input
 	objects []object // beside in.Objects
 	audit   audit
@@ -65,6 +66,7 @@ func (s *Session) look(f *frozen, from Roots) *picture {
 	g := guest{s.kmem, s.kernel}.on(f.memory)
 	p := &picture{
 		guest:       g,
+		from:        from,
 		in:          &scanner.Input{WordSize: s.arch.WordSize, Order: s.arch.Order, Memory: g.mem},
 		areas:       map[guestmem.GVA]*kernel.VmapArea{},
 		claims:      claims{mem: g.mem},
@@ -102,7 +104,7 @@ func (s *Session) look(f *frozen, from Roots) *picture {
 	s.perCPUObjects(p)
 	s.pageObjects(p)
 	p.in.Older = func(a, b int) bool { return p.objects[a].Seq < p.objects[b].Seq }
-	s.roots(p, from)
+	s.roots(p)
 	s.bookkeeping(p)
 	return p
 }
@@ -178,7 +180,7 @@ func (s *Session) slabObjects(p *picture) {
 				p.audit.allocated++
 				if o := live.Get(sl.Object(i)); o != nil {
 					p.audit.tracked++
-					if sl.Cache.Bookkeeping() {
+					if kernel.Bookkeeping(sl.Cache.Name) {
 						s.addRecord(p, *o, sl.Cache)
 					} else {
 						p.addSlab(*o, sl.Cache)
@@ -211,6 +213,7 @@ func (s *Session) slabObjects(p *picture) {
 	}
 	p.audit.stale = inSlabs - min(inSlabs, p.audit.tracked)
 	s.kfenceObjects(p, slabs)
+	s.notedObjects(p, slabs)
 }
 
 // addSlab adds an object of a slab cache or, without one, a large kmalloc:

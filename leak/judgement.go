@@ -33,8 +33,8 @@ func (j *Judgement) Object(i int) (kind report.Kind, cache string) {
 // its block.
 func (j *Judgement) Told(i int) bool { return j.p.descriptors[j.p.objects[i].Addr] }
 
-func (s *Session) judgement(p *picture, res *scanner.Result, hidden map[int]int, from Roots) *Judgement {
-	j := &Judgement{Roots: from, Input: p.in, Result: res, Hidden: map[int]string{}, Memory: p.mem, Kernel: p.kernel, p: p}
+func (s *Session) judgement(p *picture, res *scanner.Result, hidden map[int]int) *Judgement {
+	j := &Judgement{Roots: p.from, Input: p.in, Result: res, Hidden: map[int]string{}, Memory: p.mem, Kernel: p.kernel, p: p}
 	for i, rule := range hidden {
 		r := &s.rules.Rules()[rule]
 		j.Hidden[i] = r.Pos() + ": " + r.String()

@@ -41,15 +41,15 @@ func (r Roots) Stacks() report.Stacks {
 
 // roots makes the scan's roots. Whole stacks are cut out of everything, and
 // their live parts added.
-func (s *Session) roots(p *picture, from Roots) {
+func (s *Session) roots(p *picture) {
 	s.dataRoots(p)
 	s.moduleRoots(p)
 	s.perCPURoots(p)
-	p.stackRoots(from)
-	if !from.Kmemleak {
+	p.stackRoots()
+	if !p.from.Kmemleak {
 		s.registerRoots(p)
 	}
-	s.pageRoots(p, from)
+	s.pageRoots(p)
 }
 
 func (s *Session) registerRoots(p *picture) {
@@ -67,8 +67,8 @@ func (s *Session) registerRoots(p *picture) {
 
 // stackRoots adds the live parts of all stacks or, if asked for, all of them:
 // with what is left of calls that ended long ago, as kmemleak sees them.
-func (p *picture) stackRoots(from Roots) {
-	if !from.WholeStacks {
+func (p *picture) stackRoots() {
+	if !p.from.WholeStacks {
 		for _, st := range p.live {
 			p.root(scanner.ClassStack, st.Name, st.Range)
 		}
@@ -199,7 +199,7 @@ func (s *Session) perCPURoots(p *picture) {
 
 // pageRoots adds what is in use and accounted for by nothing else, and the
 // descriptors of the pages in use: some pointers are only there.
-func (s *Session) pageRoots(p *picture, from Roots) {
+func (s *Session) pageRoots(p *picture) {
 	for _, st := range p.stacks {
 		p.claims.add(st, p.pages.PageSize())
 	}
@@ -210,7 +210,7 @@ func (s *Session) pageRoots(p *picture, from Roots) {
 		case kernel.PageFree, kernel.PageUnknown, kernel.PageSpecial, kernel.PageKFENCE:
 			return true
 		case kernel.PageKernel, kernel.PageReserved, kernel.PageLargeKmalloc:
-			if from.Kmemleak && r.Class != kernel.PageReserved {
+			if p.from.Kmemleak && r.Class != kernel.PageReserved {
 				break
 			}
 			virt := p.pages.Virt(r)

@@ -36,6 +36,9 @@ func newRules(img *symbols.Image, suppress []annotations.Rule) (*rules, error) {
 	if err != nil {
 		return nil, err
 	}
+	if hooks.HasNotes(img) {
+		linux = notedRules(linux)
+	}
 	all := append(slices.Clip(linux), suppress...)
 	r := &rules{
 		Matcher: annotations.NewMatcher(all, hooks.Names()),
@@ -181,8 +184,11 @@ func (s *Session) mark(p *picture) {
 	for i := range p.objects {
 		o = &p.objects[i]
 		what.Kind, what.Cache, what.Size = o.class.String(), o.cache, o.Size
+		if s.plan.Noted {
+			s.markNoted(p, i)
+		}
 		for _, rule := range s.trace(o.Object) {
-			if !s.rules.Holds(rule, &what) {
+			if !s.rules.Holds(rule, &what) || s.plan.Noted && p.from.Kmemleak && rule < s.rules.builtin {
 				continue
 			}
 			switch s.rules.Rules()[rule].Action {

@@ -32,7 +32,7 @@ func (s *Session) judge(f *frozen, from Roots) (pending, error) {
 	r.Scan.PausedMS = float64(f.pause().Microseconds()) / 1000
 	s.reports++
 	if s.o.Judged != nil {
-		err = s.o.Judged(s.judgement(p, res, hidden, from))
+		err = s.o.Judged(s.judgement(p, res, hidden))
 	}
 	return pending{r, seqs}, err
 }
@@ -50,6 +50,7 @@ func (s *Session) report(p *picture, res *scanner.Result, hidden map[int]int) (*
 			Mechanism: s.m.Mechanism(),
 			VCPUs:     s.m.VCPUs(),
 			Slide:     fmt.Sprintf("%#x", s.slide),
+			Marks:     s.marks(),
 		},
 		Scan:    report.Scan{Objects: uint64(len(p.objects)), Bytes: res.Bytes},
 		Reasons: append(p.reasons, s.gaps...),
@@ -107,6 +108,9 @@ func (s *Session) liveness(p *picture, r *report.Report) {
 	}
 	hits := map[hooks.Class]uint64{}
 	for i, t := range s.plan.Targets {
+		if t.Note != nil {
+			l.Hooks = append(l.Hooks, report.Hook{Symbol: t.Symbol, Role: t.Note.Kind.String(), Hits: st.Hits[i]})
+		}
 		if t.Alloc == nil {
 			continue
 		}

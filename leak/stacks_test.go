@@ -14,7 +14,8 @@ func TestStackRoots(t *testing.T) {
 		p.tasks = []*kernel.Task{task}
 		p.live = []kernel.LiveStack{{Name: "stack of some[7]", Task: task, Range: spans(0x1f00, 0x2000)[0]}}
 		p.stacks = spans(0x1000, 0x3000, 0x8000, 0x9000) // a cached one behind the task's, and a CPU's
-		p.stackRoots(from)
+		p.from = from
+		p.stackRoots()
 		got := map[gvaRange]string{}
 		for _, r := range p.in.Roots {
 			got[r.Range] = r.Name

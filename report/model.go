@@ -42,7 +42,18 @@ type Guest struct {
 	Mechanism string `json:"hook_mechanism"` // how hooks work there
 	VCPUs     int    `json:"vcpus"`
 	Slide     string `json:"kaslr_slide"` // hex
+	// Marks says how it is known what the kernel's source marks as no leak.
+	Marks Marks `json:"marks,omitempty"`
 }
+
+// Marks is how the marks of the kernel's source are known.
+type Marks string
+
+// Ways to know them.
+const (
+	MarksByRules Marks = "rules"    // a list of call sites
+	MarksByHooks Marks = "kmemleak" // hooks on the kernel's own kmemleak functions
+)
 
 // Liveness proves that the detector was live.
 type Liveness struct {

@@ -3,7 +3,7 @@
 # that reads registers (9.1 or newer), a C compiler, what kernel modules are
 # built with, and a static busybox. Does nothing where that is all there.
 #
-# usage: scripts/setup.sh
+# usage: scripts/setup.sh [MORE PACKAGES]
 set -euo pipefail
 
 readonly qemu_needed=9.1
@@ -179,7 +179,7 @@ main() {
 	command -v apt-get >/dev/null && command -v dpkg-query >/dev/null ||
 		die "this is no Debian: install QEMU >= $qemu_needed," \
 			"${packages[*]} by other means"
-	for package in "${packages[@]}"; do
+	for package in "${packages[@]}" "$@"; do
 		installed "$package" || missing+=("$package")
 	done
 	if [ ${#missing[@]} = 0 ] && qemu_is_new; then

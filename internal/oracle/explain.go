@@ -54,6 +54,12 @@ func (e *explainer) why(i int) (why string, right bool, err error) {
 		c := e.j.Input.Roots[p.Hops[0].Root].Class
 		right = c == scanner.ClassPages || c == scanner.ClassRegister
 	}
+	for _, h := range p.Hops {
+		if h.Object >= 0 {
+			_, cache := e.j.Object(h.Object)
+			right = right || kernel.Bookkeeping(cache)
+		}
+	}
 	why = e.path(e.j.Input, p)
 	if right {
 		why = "held from where kmemleak does not look: " + why

@@ -22,7 +22,8 @@ import (
 // script is what the guest runs behind a scenario's own: two scans, the first
 // of which only takes note of what objects hold, each 6 s after what it is
 // about, since kmemleak passes over what is younger than 5 s. The kernel's log
-// has microseconds.
+// has microseconds. We are to see what kmemleak saw last: until we have, the
+// guest does nothing, and does not even start a program for that.
 const script = `
 leaks=/sys/kernel/debug/kmemleak
 for i in 1 2; do
@@ -31,11 +32,39 @@ for i in 1 2; do
 	echo scan > $leaks
 	echo "oracle: scan $i ends" > /dev/kmsg
 done
+echo "` + pauseNow + `"
+read -t 5 nothing < /dev/console || true
 dmesg | grep 'oracle: scan'
 echo "oracle: report begins"
 cat $leaks
 echo "oracle: report ends"
 `
+
+// pauseNow is what the guest says when it wants to be judged.
+const pauseNow = "oracle: pause now"
+
+// watcher asks for a scan when the guest wants one.
+type watcher struct {
+	line []byte
+	now  chan string
+}
+
+func (w *watcher) Write(b []byte) (int, error) {
+	for _, c := range b {
+		if c != '\n' {
+			w.line = append(w.line, c)
+			continue
+		}
+		if bytes.Contains(w.line, []byte(pauseNow)) {
+			select {
+			case w.now <- pauseNow:
+			default: // it was asked for already
+			}
+		}
+		w.line = w.line[:0]
+	}
+	return len(b), nil
+}
 
 // timeout bounds a guest's run.
 const timeout = 5 * time.Minute
@@ -47,10 +76,11 @@ func (o *oracle) judge(ctx context.Context, s scenario, temp string) (_ *result,
 		return nil, err
 	}
 	var console bytes.Buffer
+	watch := &watcher{now: make(chan string, 1)}
 	m, err := qemu.Start(ctx, qemu.Config{
 		Arch: o.img.Arch(), Kernel: o.guest.Kernel, Initrd: initrd,
 		Append:      "console=" + o.img.Arch().QEMU.Console + " quiet panic=-1 kmemleak=on no_hash_pointers printk.time=1",
-		MemoryBytes: o.memory, Console: io.MultiWriter(&console, o.console), CacheDir: o.cache,
+		MemoryBytes: o.memory, Console: io.MultiWriter(&console, watch, o.console), CacheDir: o.cache,
 	})
 	if err != nil {
 		return nil, err
@@ -58,14 +88,14 @@ func (o *oracle) judge(ctx context.Context, s scenario, temp string) (_ *result,
 	defer func() { err = errors.Join(err, m.Close()) }()
 	var scans []*scan
 	session, err := leak.New(o.img, m, &leak.Options{
-		Track:     []hooks.Class{hooks.Slab, hooks.Vmalloc, hooks.PerCPU},
-		ScanAtEnd: true,
-		Timeout:   timeout,
-		Roots:     []leak.Roots{{WholeStacks: true, Kmemleak: true}, {}},
-		CacheDir:  o.cache,
-		HV:        "qemu",
-		Judged:    func(j *leak.Judgement) error { scans = append(scans, &scan{j: j}); return nil },
-		Report:    func(r *report.Report) error { scans[len(scans)-1].report = r; return nil },
+		Track:    []hooks.Class{hooks.Slab, hooks.Vmalloc, hooks.PerCPU},
+		ScanNow:  watch.now,
+		Timeout:  timeout,
+		Roots:    []leak.Roots{{WholeStacks: true, Kmemleak: true}, {}},
+		CacheDir: o.cache,
+		HV:       "qemu",
+		Judged:   func(j *leak.Judgement) error { scans = append(scans, &scan{j: j}); return nil },
+		Report:   func(r *report.Report) error { scans[len(scans)-1].report = r; return nil },
 	})
 	if err != nil {
 		return nil, err

@@ -5,7 +5,7 @@
 #
 # usage: build.sh [-s SOURCE_PACKAGE] [CACHE_DIR]
 #   -s  linux-source-6.1 (default), linux-source-6.12, …
-#   CACHE_DIR defaults to ${XDG_CACHE_HOME:-~/.cache}/leakvisor/kernels
+#   CACHE_DIR defaults to ${LEAKVISOR_CACHE:-${XDG_CACHE_HOME:-~/.cache}/leakvisor}/kernels
 #
 # Prints the finished folder, CACHE_DIR/oracle-HASH, on stdout; progress goes
 # to stderr. The hash is over all that goes into the kernel, so a second call
@@ -25,7 +25,7 @@ while getopts s: o; do
 	esac
 done
 shift $((OPTIND - 1))
-cache=${1:-${XDG_CACHE_HOME:-$HOME/.cache}/leakvisor/kernels}
+cache=${1:-${LEAKVISOR_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/leakvisor}/kernels}
 say() { echo "oracle: $*" >&2; }
 die() { say "$*"; exit 1; }
 
