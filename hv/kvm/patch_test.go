@@ -96,3 +96,35 @@ func overwrite(t *testing.T, g *guest, m *Machine, f hv.Hook) error {
 	}
 	return nil
 }
+
+// TestStepped hooks instructions that the tracer does not perform itself, one
+// of which takes the trap flag away: nothing behind them may be missed.
+func TestStepped(t *testing.T) {
+	caps := needKVM(t)
+	g := buildGuest(t)
+	for _, noSync := range []bool{false, true} {
+		for _, hook := range []string{HookTrap, HookRing} {
+			m, err := startWith(Config{Kernel: g.path, Append: "f", MemoryBytes: 64 << 20, Hook: hook}, caps, noSync)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer m.Close()
+			var entries, exits [3]int
+			h := &script{plan: &hv.Plan{Hooks: append(g.allocators(t), g.hook(t, "flags_twice"))}}
+			h.event = func(ev *hv.Event) error {
+				if ev.Kind == hv.Entry {
+					entries[ev.Hook]++
+				} else {
+					exits[ev.Hook]++
+				}
+				return nil
+			}
+			if err := run(t, m, h); err != nil {
+				t.Fatal(err)
+			}
+			if want := [3]int{20, 20, 20}; entries != want || exits != want || m.Lost() != 0 {
+				t.Errorf("%s: entries %v, exits %v, lost %d", hook, entries, exits, m.Lost())
+			}
+		}
+	}
+}

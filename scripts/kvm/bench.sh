@@ -15,7 +15,7 @@ CGO_ENABLED=0 go test -c -o "$temp/kvm.test" ./hv/kvm
 CGO_ENABLED=0 go build -o "$temp/leakvisor" ./cmd/leakvisor
 testdata/guests/freestanding/build.sh "$temp/guest"
 go run ./xtest/guests/prepare -guest "$guest" -o "$temp/linux" \
-	-script "insmod /modules/allocbench.ko" allocbench
+	-script "insmod /modules/allocbench.ko; dmesg | grep allocbench" allocbench
 # A run under QEMU leaves the types in the cache, so that the bed needs no debug
 # information. That it finds leaks, or none, is not asked here.
 "$temp/leakvisor" run --quiet --hv qemu --kernel "$temp/linux/vmlinuz" \
