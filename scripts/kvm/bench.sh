@@ -23,7 +23,7 @@ go run ./xtest/guests/prepare -guest "$guest" -o "$temp/linux" \
 	--append "panic=-1" --output /dev/null || [ $? = 1 ]
 objcopy --strip-debug --remove-relocations='*' "$temp/linux/vmlinux" "$temp/vmlinux"
 id=$(readelf -n "$temp/vmlinux" | sed -n 's/.*Build ID: //p' | head -1)
-scripts/kvm/bed.sh --guest "$guest" --timeout 1800 \
+scripts/kvm/bed.sh --guest "$guest" --smp 2 --timeout 1800 \
 	--file "$temp/kvm.test" --file "$temp/guest" \
 	--file "$temp/linux/vmlinuz" --file "$temp/vmlinux" \
 	--file "$temp/linux/initramfs.cpio.gz=/bed/initrd" \
