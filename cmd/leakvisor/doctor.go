@@ -62,5 +62,9 @@ func printKVM(ctx context.Context, w io.Writer) {
 		fmt.Fprintf(w, "  none  %v\n", err)
 		return
 	}
+	if err := errors.Join(c.Check(), c.CheckKernels()); err != nil {
+		fmt.Fprintf(w, "  none  %s\n        %v\n", c, err)
+		return
+	}
 	fmt.Fprintf(w, "  ok    %s\n", c)
 }

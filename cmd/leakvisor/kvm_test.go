@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/leakvisor/leakvisor/arch"
+	"github.com/leakvisor/leakvisor/arch/x86"
 	"github.com/leakvisor/leakvisor/hv/kvm"
 	"github.com/leakvisor/leakvisor/report"
 	"github.com/leakvisor/leakvisor/xtest/guests"
@@ -158,6 +161,25 @@ func leaks(rep *report.Report) []string {
 	}
 	slices.Sort(out)
 	return out
+}
+
+// TestChooseHV: "auto" is KVM only for guests that can run there.
+func TestChooseHV(t *testing.T) {
+	log := slog.New(slog.DiscardHandler)
+	auto := runCmd{HV: hvAuto}
+	if got := auto.chooseHV(t.Context(), &arch.Arch{}, log); got != hvQEMU {
+		t.Errorf("a foreign guest runs under %s", got)
+	}
+	want := hvQEMU
+	if caps, err := kvm.Probe(t.Context()); err == nil && caps.Kernels && caps.Check() == nil {
+		want = hvKVM
+	}
+	if got := auto.chooseHV(t.Context(), x86.AMD64(), log); got != want {
+		t.Errorf("a guest of x86-64 runs under %s, not %s", got, want)
+	}
+	if got := (&runCmd{HV: hvKVM}).chooseHV(t.Context(), &arch.Arch{}, log); got != hvKVM {
+		t.Errorf("--hv kvm is taken for %s", got)
+	}
 }
 
 // TestKVMErrors: what KVM cannot run is a usage error, with or without KVM on

@@ -3,6 +3,7 @@
 package kvm
 
 import (
+	"errors"
 	"runtime"
 	"unsafe"
 
@@ -109,6 +110,16 @@ const (
 func runOnce(fd uintptr) error {
 	_, err := gokvm.Ioctl(fd, gokvm.IIO(nrRun), 0)
 	return err
+}
+
+// again calls f until no signal interrupts it: the Go runtime sends some, and
+// calls that make things in the kernel do not restart by themselves.
+func again(f func() error) error {
+	for {
+		if err := f(); !errors.Is(err, unix.EINTR) {
+			return err
+		}
+	}
 }
 
 func setGuestDebug(fd uintptr, d *guestDebug) error {

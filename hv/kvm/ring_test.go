@@ -250,9 +250,9 @@ func BenchmarkCall(b *testing.B) {
 		{"plain", "h", ""}, {"trap", "h", HookTrap}, {"ring", "h", HookRing},
 	} {
 		b.Run(c.name, func(b *testing.B) {
-			pairs := 2000
-			if c.hook == "" {
-				pairs = 20000
+			pairs := 50000
+			if c.hook == HookTrap {
+				pairs = 1000
 			}
 			var ns float64
 			for b.Loop() {

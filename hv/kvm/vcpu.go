@@ -37,7 +37,8 @@ type vcpu struct {
 const exitInterrupted = gokvm.ExitType(1 << 16)
 
 func (m *vm) newVCPU(id int) (*vcpu, error) {
-	fd, err := gokvm.CreateVCPU(m.fd, id)
+	var fd uintptr
+	err := again(func() (err error) { fd, err = gokvm.CreateVCPU(m.fd, id); return err })
 	if err != nil {
 		return nil, fmt.Errorf("kvm: creating vCPU %d: %w", id, err)
 	}

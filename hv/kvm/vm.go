@@ -59,7 +59,7 @@ func newVM(path string, size uint64, n int, clock, noSync bool) (m *vm, err erro
 		return m, err
 	}
 	fail := func(what string, err error) (*vm, error) { return m, fmt.Errorf("kvm: %s: %w", what, err) }
-	if m.fd, err = gokvm.CreateVM(m.dev.Fd()); err != nil {
+	if err = again(func() (err error) { m.fd, err = gokvm.CreateVM(m.dev.Fd()); return err }); err != nil {
 		m.fd = 0
 		return fail("creating a virtual machine", err)
 	}
@@ -79,10 +79,10 @@ func newVM(path string, size uint64, n int, clock, noSync bool) (m *vm, err erro
 		if err = setIdentityMap(m.fd); err != nil {
 			return fail("placing the identity map", err)
 		}
-		if err = gokvm.CreateIRQChip(m.fd); err != nil {
+		if err = again(func() error { return gokvm.CreateIRQChip(m.fd) }); err != nil {
 			return fail("creating interrupt controllers", err)
 		}
-		if err = createPIT2(m.fd); err != nil {
+		if err = again(func() error { return createPIT2(m.fd) }); err != nil {
 			return fail("creating the timer", err)
 		}
 	}
@@ -113,18 +113,20 @@ func newVM(path string, size uint64, n int, clock, noSync bool) (m *vm, err erro
 }
 
 // addMemory maps size bytes of new memory at gpa. Pages are taken when first
-// touched.
+// touched, large ones if the host gives them: the guest has fewer faults then.
 func (m *vm) addMemory(gpa guestmem.GPA, size int) ([]byte, error) {
-	b, err := unix.Mmap(-1, 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED|unix.MAP_ANONYMOUS|unix.MAP_NORESERVE)
+	b, err := unix.Mmap(-1, 0, size+largePage, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS|unix.MAP_NORESERVE)
 	if err != nil {
 		return nil, fmt.Errorf("kvm: %d bytes of guest memory: %w", size, err)
 	}
 	m.maps = append(m.maps, b)
+	b = b[-uintptr(unsafe.Pointer(&b[0]))%largePage:][:size:size]
+	_ = unix.Madvise(b, unix.MADV_HUGEPAGE)
 	slot := gokvm.UserspaceMemoryRegion{
 		Slot: uint32(len(m.slots)), GuestPhysAddr: uint64(gpa), MemorySize: uint64(size),
 		UserspaceAddr: uint64(uintptr(unsafe.Pointer(&b[0]))),
 	}
-	if err := gokvm.SetUserMemoryRegion(m.fd, &slot); err != nil {
+	if err := again(func() error { return gokvm.SetUserMemoryRegion(m.fd, &slot) }); err != nil {
 		return nil, fmt.Errorf("kvm: giving the guest %d bytes of memory at %#x: %w", size, uint64(gpa), err)
 	}
 	m.slots = append(m.slots, slot)
@@ -148,7 +150,7 @@ func (m *vm) logDirty(on bool) error {
 		if on {
 			m.slots[i].Flags |= dirtyLogPages
 		}
-		if err := gokvm.SetUserMemoryRegion(m.fd, &m.slots[i]); err != nil {
+		if err := again(func() error { return gokvm.SetUserMemoryRegion(m.fd, &m.slots[i]) }); err != nil {
 			return fmt.Errorf("kvm: logging written pages: %w", err)
 		}
 	}

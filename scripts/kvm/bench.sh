@@ -15,7 +15,7 @@ CGO_ENABLED=0 go test -c -o "$temp/kvm.test" ./hv/kvm
 CGO_ENABLED=0 go build -o "$temp/leakvisor" ./cmd/leakvisor
 testdata/guests/freestanding/build.sh "$temp/guest"
 go run ./xtest/guests/prepare -guest "$guest" -o "$temp/linux" \
-	-script "insmod /modules/allocbench.ko" allocbench
+	-script "insmod /modules/allocbench.ko; dmesg | grep allocbench" allocbench
 # A run under QEMU leaves the types in the cache, so that the bed needs no debug
 # information. That it finds leaks, or none, is not asked here.
 "$temp/leakvisor" run --quiet --hv qemu --kernel "$temp/linux/vmlinuz" \
@@ -23,7 +23,7 @@ go run ./xtest/guests/prepare -guest "$guest" -o "$temp/linux" \
 	--append "panic=-1" --output /dev/null || [ $? = 1 ]
 objcopy --strip-debug --remove-relocations='*' "$temp/linux/vmlinux" "$temp/vmlinux"
 id=$(readelf -n "$temp/vmlinux" | sed -n 's/.*Build ID: //p' | head -1)
-scripts/kvm/bed.sh --guest "$guest" --timeout 1800 \
+scripts/kvm/bed.sh --guest "$guest" --smp 2 --timeout 1800 \
 	--file "$temp/kvm.test" --file "$temp/guest" \
 	--file "$temp/linux/vmlinuz" --file "$temp/vmlinux" \
 	--file "$temp/linux/initramfs.cpio.gz=/bed/initrd" \

@@ -32,6 +32,7 @@ void kfree_end(void);
 
 /* head.S */
 void triple_fault(void);
+void flags_twice(void);
 void __x86_return_thunk(void);
 
 #endif

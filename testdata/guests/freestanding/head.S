@@ -50,6 +50,15 @@ triple_fault:
 	ud2
 	.size triple_fault, 2
 
+	/* Begins with instructions that a tracer has to step. */
+	.globl flags_twice
+	.type flags_twice, @function
+flags_twice:
+	pushfq
+	popfq
+	jmp	__x86_return_thunk
+	.size flags_twice, . - flags_twice
+
 	/*
 	 * The kernel's map: the first 64 MiB at BASE, its own image included;
 	 * 512 single pages in reverse order at BASE + 1 GiB; nothing else.

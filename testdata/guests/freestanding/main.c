@@ -206,6 +206,12 @@ noinline void start_kernel(u8 *params)
 	case 'h': /* the same, hooked */
 		bench(number(command + 1), 1);
 		break;
+	case 'f': /* instructions to be stepped, between calls */
+		for (i = 0; i < 20; i++) {
+			flags_twice();
+			kfree(__kmalloc(64, 0));
+		}
+		break;
 	case 't':
 		triple_fault();
 		break;
