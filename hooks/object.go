@@ -63,5 +63,9 @@ func (t *Tracker) Task(o Object) Task {
 	return Task{PID: o.pid, Comm: t.comms[o.comm], Jiffies: o.Jiffies}
 }
 
+// One says whether o was the result of a call: a bulk allocator's result is a
+// number.
+func (t *Tracker) One(o Object) bool { return t.plan.Targets[o.hook].Alloc.Role == Alloc }
+
 // Symbol returns the name of the function that allocated o.
 func (t *Tracker) Symbol(o Object) string { return t.plan.Targets[o.hook].Symbol }

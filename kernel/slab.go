@@ -22,6 +22,9 @@ type Cache struct {
 	ObjectSize uint64 // what a user gets, bytes
 	Size       uint64 // distance of objects in a slab, bytes
 	Flags      uint64 // SLAB_* as the kernel has them
+	// Users is how many caches are this one, under several names if it was
+	// merged with others; zero where that is not known.
+	Users uint64
 	// Offset is where in a free object the pointer to the next one is.
 	Offset uint64
 	// Random is what these pointers are hidden with; Hardened says that they
@@ -37,7 +40,7 @@ type Cache struct {
 type slabLayout struct {
 	present                                     bool
 	list, name, objectSize, size, flags, offset member
-	random, redLeft, cpuSlab                    member
+	random, redLeft, cpuSlab, users             member
 	desc                                        string // "slab", or "page" before 5.17
 	cache, freelist, inuse, objects             member
 	cpuFreelist, cpuActive                      member
@@ -65,6 +68,7 @@ func newSlabLayout(l *layout) slabLayout {
 	s.random, _ = l.opt("kmem_cache", "random")
 	s.redLeft, _ = l.opt("kmem_cache", "red_left_pad")
 	s.cpuSlab, _ = l.opt("kmem_cache", "cpu_slab")
+	s.users, _ = l.opt("kmem_cache", "refcount")
 	s.desc = "slab"
 	if l.find("slab", nearSlab...) == nil {
 		s.desc = "page"
@@ -135,6 +139,7 @@ func (k *Kernel) Cache(addr guestmem.GVA) (*Cache, error) {
 		Random:     r.get(lay.random),
 		Hardened:   lay.random.Size > 0,
 		RedLeft:    r.get(lay.redLeft),
+		Users:      r.get(lay.users),
 		cpuSlab:    r.get(lay.cpuSlab),
 	}
 	name := r.ptr(lay.name)

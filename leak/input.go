@@ -41,6 +41,10 @@ type picture struct {
 	lost        uint64 // events
 	// covers has the number of the rule of each object that one covers.
 	covers map[int]int
+	// typed is how many objects are scanned by their types; hidden are those
+	// that are reachable if none is.
+	typed  uint64
+	hidden map[int]bool
 }
 
 // object is what the report wants to know of a tracked object.
@@ -50,6 +54,10 @@ type object struct {
 	// cache is the slab cache, by the name of one of those merged into it.
 	cache     string
 	cacheAddr guestmem.GVA
+	// asked is the size asked for in bytes, zero where only the cache knows.
+	asked uint64
+	// alone says that no other cache was merged with this one.
+	alone bool
 }
 
 // audit compares the tracker's live slab objects with the guest's own slab
@@ -219,9 +227,10 @@ func (s *Session) slabObjects(p *picture) {
 // addSlab adds an object of a slab cache or, without one, a large kmalloc:
 // whole pages, a power of two of them.
 func (p *picture) addSlab(o hooks.Object, cache *kernel.Cache) {
-	obj := object{Object: o, class: hooks.Slab}
+	obj := object{Object: o, class: hooks.Slab, asked: o.Size}
 	if cache != nil {
 		obj.cache, obj.cacheAddr, obj.Size = cache.Name, cache.Addr, cache.ObjectSize
+		obj.alone = cache.Users == 1
 	} else if page := p.pages.PageSize(); o.Size >= page {
 		whole := page
 		for whole < o.Size && whole < 1<<62 {
@@ -242,6 +251,7 @@ func (p *picture) addSlab(o hooks.Object, cache *kernel.Cache) {
 func (s *Session) vmallocObjects(p *picture, areas []kernel.VmapArea) {
 	page := p.pages.PageSize()
 	for _, o := range s.tracker.Live(hooks.Vmalloc) {
+		asked := o.Size
 		o.Size = (o.Size + page - 1) &^ (page - 1)
 		so := scanner.Object{Addr: o.Addr, Size: o.Size}
 		r := gvaRange{Start: o.Addr, End: o.Addr + guestmem.GVA(o.Size)}
@@ -252,7 +262,7 @@ func (s *Session) vmallocObjects(p *picture, areas []kernel.VmapArea) {
 		case p.onStack(o.Addr):
 			so.Flag = scanner.NoScan
 		}
-		p.add(object{Object: o, class: hooks.Vmalloc}, so)
+		p.add(object{Object: o, class: hooks.Vmalloc, asked: asked}, so)
 		if a := p.areas[o.Addr]; a != nil && a.VM != nil {
 			// Who holds the block holds its descriptor, but not the reverse.
 			p.in.Edges = append(p.in.Edges, scanner.Edge{From: o.Addr, To: a.VM.Addr})
@@ -322,7 +332,7 @@ func (s *Session) perCPUObjects(p *picture) {
 				so.Flag |= scanner.Gray
 			}
 		}
-		p.add(object{Object: o, class: hooks.PerCPU}, so)
+		p.add(object{Object: o, class: hooks.PerCPU, asked: o.Size}, so)
 	}
 }
 

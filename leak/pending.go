@@ -9,8 +9,8 @@ import (
 
 // pending is a report to which source lines are still to be added.
 type pending struct {
-	report *report.Report
-	seqs   []uint64 // event numbers of the allocations of report.Orphans
+	report  *report.Report
+	orphans []object // beside report.Orphans
 }
 
 // deliver judges the frozen guests and hands out the reports. It is called on
@@ -26,6 +26,9 @@ func (s *Session) deliver() error {
 				continue
 			}
 			s.addLines(p)
+			for i := range p.orphans {
+				p.report.Orphans[i].Type = s.typeName(&p.orphans[i])
+			}
 			if s.o.Report != nil {
 				errs = append(errs, s.o.Report(p.report))
 			}
@@ -50,7 +53,7 @@ func (s *Session) addLines(p pending) {
 	known := map[place]line{}
 	for i := range p.report.Orphans {
 		o := &p.report.Orphans[i]
-		seq := p.seqs[i]
+		seq := p.orphans[i].Seq
 		for k := range o.Backtrace {
 			f := &o.Backtrace[k]
 			pc := guestmem.GVA(f.Addr)

@@ -23,25 +23,29 @@ func (s *Session) judge(f *frozen, from Roots) (pending, error) {
 	if err != nil {
 		return pending{}, err
 	}
+	if s.o.Precise {
+		if res, err = s.precise(ctx, p, res); err != nil {
+			return pending{}, err
+		}
+	}
 	hidden, err := s.cover(ctx, p, res)
 	if err != nil {
 		return pending{}, err
 	}
-	r, seqs := s.report(p, res, hidden)
+	r, orphans := s.report(p, res, hidden)
 	r.Scan.At, r.Scan.Stacks = f.why, from.Stacks()
 	r.Scan.PausedMS = float64(f.pause().Microseconds()) / 1000
 	s.reports++
 	if s.o.Judged != nil {
 		err = s.o.Judged(s.judgement(p, res, hidden))
 	}
-	return pending{r, seqs}, err
+	return pending{r, orphans}, err
 }
 
 // report makes the report of a scan; hidden objects are those that a rule
-// hides, with its number. It returns the event numbers of the orphans'
-// allocations too.
-func (s *Session) report(p *picture, res *scanner.Result, hidden map[int]int) (*report.Report, []uint64) {
-	var seqs []uint64
+// hides, with its number. It returns the orphans, as they stand in it, too.
+func (s *Session) report(p *picture, res *scanner.Result, hidden map[int]int) (*report.Report, []object) {
+	var orphans []object
 	r := &report.Report{
 		Guest: report.Guest{
 			BuildID:   hex.EncodeToString(s.img.BuildID()),
@@ -59,6 +63,7 @@ func (s *Session) report(p *picture, res *scanner.Result, hidden map[int]int) (*
 	if r.Guest.Release, _, err = p.kernel.Uname(); err != nil {
 		s.log.Warn("reading the kernel's release", "error", err)
 	}
+	r.Scan.Precise, r.Scan.Typed = s.o.Precise, p.typed
 	s.liveness(p, r)
 	if res.UnreadableBytes > 0 {
 		r.Reasons = append(r.Reasons, fmt.Sprintf("%d bytes of memory that may hold references cannot be read, the first at %#x", res.UnreadableBytes, uint64(res.Unreadable[0].Start)))
@@ -76,7 +81,7 @@ func (s *Session) report(p *picture, res *scanner.Result, hidden map[int]int) (*
 		case scanner.Orphan:
 			if age := clock.age(o.Jiffies); age >= s.o.MinAge {
 				r.Orphans = append(r.Orphans, s.orphan(p, i, places[i], age))
-				seqs = append(seqs, o.Seq)
+				orphans = append(orphans, *o)
 			}
 		}
 	}
@@ -92,7 +97,7 @@ func (s *Session) report(p *picture, res *scanner.Result, hidden map[int]int) (*
 	default:
 		r.Verdict = report.Clean
 	}
-	return r, seqs
+	return r, orphans
 }
 
 // liveness fills in the proof that everything was seen, and the reasons where
@@ -166,6 +171,7 @@ func (s *Session) orphan(p *picture, i int, at place, age time.Duration) report.
 		AgeMS: uint64(age.Milliseconds()), Jiffies: o.Jiffies, Comm: task.Comm, PID: int(task.PID),
 	}
 	at.tell(p, &out)
+	out.PreciseOnly = p.hidden[i]
 	out.Backtrace = s.backtrace(o.Object)
 	so := &p.in.Objects[i]
 	content := gvaRange{Start: so.Addr, End: so.Addr + guestmem.GVA(so.Size)}

@@ -47,6 +47,10 @@ type Options struct {
 	ScanNow <-chan string
 	// Timeout scans and ends the run after this much real time, if not zero.
 	Timeout time.Duration
+	// Precise also scans with objects' types: what is found to be an orphan
+	// only since a word that looks like a pointer to it is none by its type is
+	// an orphan too, and marked.
+	Precise bool
 	// ModuleSymbols is a directory with .ko files that have debug information.
 	ModuleSymbols string
 	// Suppress are the user's rules: see package annotations.
@@ -90,6 +94,7 @@ type Session struct {
 	live    atomic.Pointer[guest]  // both, for other goroutines
 	modules *moduleFiles
 	rules   *rules
+	types   *types
 
 	pending []*frozen          // to be judged and reported
 	ending  string             // the moment that ends the guest, once it came
@@ -123,6 +128,7 @@ func New(img *symbols.Image, m Machine, o *Options) (*Session, error) {
 	if s.rules, err = newRules(img, s.o.Suppress); err != nil {
 		return nil, err
 	}
+	s.types = newTypes()
 	if s.o.ModuleSymbols != "" {
 		if s.modules, err = findModuleFiles(s.o.ModuleSymbols); err != nil {
 			return nil, err

@@ -66,11 +66,12 @@ func sampleLeaks() *Report {
 				{"vmalloc", "alloc", 20}, {"kvfree", "free", 0}, {"kmem_cache_alloc_bulk", "alloc", 0},
 			},
 		},
-		Scan: Scan{At: "poweroff", Objects: 33012, Bytes: 41943040, PausedMS: 183.25},
+		Scan: Scan{At: "poweroff", Objects: 33012, Bytes: 41943040, PausedMS: 183.25, Precise: true, Typed: 21000},
 		Orphans: []Orphan{
 			{
 				Address: 0xffff888002553300, Size: 96, Kind: Slab, Cache: "kmalloc-96", AgeMS: 9120, Jiffies: 4294895574,
 				Comm: "insmod", PID: 32, Checksum: 0x2128895f, Dump: counting, Cycle: true, RetainedObjects: 2, RetainedBytes: 106,
+				Type: "struct leaky_request", PreciseOnly: true,
 				Backtrace: append([]Frame{
 					frame("kmalloc_trace", 0xffffffff810fe5a1, 0x11, 0x20, ""),
 					frame("leaky_open.isra.0", 0xffffffffc0005052, 0x52, 0x110, "leaky"),

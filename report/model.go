@@ -89,6 +89,10 @@ type Scan struct {
 	Unknown  uint64  `json:"unknown_objects"` // neither reachable nor orphan: see Reasons
 	// Stacks says how much of the kernel's stacks was scanned.
 	Stacks Stacks `json:"stacks,omitempty"`
+	// Precise says that objects were scanned by their types, where those are
+	// known: of Typed objects.
+	Precise bool   `json:"precise,omitempty"`
+	Typed   uint64 `json:"typed_objects,omitempty"`
 }
 
 // Stacks is how much of the stacks is taken for references.
@@ -130,6 +134,9 @@ type Orphan struct {
 	Size    uint64 `json:"size"` // bytes
 	Kind    Kind   `json:"kind"`
 	Cache   string `json:"cache,omitempty"` // slab cache
+	// Type is the object's type as C writes it, empty where it is not known;
+	// of an object that holds several, that of one or of the first.
+	Type string `json:"type,omitempty"`
 	// AgeMS is the guest's time since the allocation in milliseconds.
 	AgeMS     uint64  `json:"age_ms"`
 	Jiffies   uint64  `json:"jiffies"`
@@ -154,6 +161,9 @@ type Orphan struct {
 	// let go: it and all that hang on it. Zero for others.
 	RetainedObjects uint64 `json:"retained_objects,omitempty"`
 	RetainedBytes   uint64 `json:"retained_bytes,omitempty"`
+	// PreciseOnly says that words refer to the orphan, or to what it hangs on,
+	// that are no pointers by their type: only a precise scan finds it.
+	PreciseOnly bool `json:"precise_only,omitempty"`
 }
 
 // Frame is one return address of a backtrace, the innermost first.

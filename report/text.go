@@ -90,6 +90,9 @@ func writeHeader(out *bufio.Writer, r *Report, skip Skip) {
 	list(line, "hits: ", hit)
 	list(line, "not hit: ", idle)
 	line("scan: at %s, %d objects, %d bytes scanned, paused %.1f ms", free(s.At), s.Objects, s.Bytes, s.PausedMS)
+	if s.Precise {
+		line("precise: %d objects scanned by their types", s.Typed)
+	}
 	if s.Unknown != 0 {
 		line("unknown: %d objects neither reachable nor orphans", s.Unknown)
 	}
@@ -126,6 +129,12 @@ func writeHeader(out *bufio.Writer, r *Report, skip Skip) {
 // appendMore appends the line behind the record of o, if there is more to say.
 func (o *Orphan) appendMore(b []byte) []byte {
 	var words []string
+	if o.Type != "" {
+		words = append(words, "is of type "+free(o.Type))
+	}
+	if o.PreciseOnly {
+		words = append(words, "is found by the precise scan only")
+	}
 	if o.RetainedObjects > 1 {
 		words = append(words, fmt.Sprintf("retains %d objects of %d bytes", o.RetainedObjects, o.RetainedBytes))
 	}

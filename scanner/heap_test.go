@@ -160,6 +160,10 @@ func randomInput(d *dice, size int, order binary.ByteOrder) *Input {
 				o.Parts = append(o.Parts, gvaRange{Start: a, End: a + gva(d.n(20)) - 2})
 			}
 		}
+		if d.one(4) {
+			in.Layouts = append(in.Layouts, randomLayout(d))
+			o.Layout = int32(1 + d.n(len(in.Layouts)))
+		}
 		if strange && d.one(10) {
 			o.Addr = []gva{0, ^gva(0), ^gva(0) - 20, 1 << 32, 0xfffffff0, o.Addr}[d.n(6)]
 			o.Size = []uint64{0, 1, 1 << 31, 1<<31 - 1, 13 << 21, 100}[d.n(6)]
@@ -228,6 +232,20 @@ func randomInput(d *dice, size int, order binary.ByteOrder) *Input {
 		in.Edges = append(in.Edges, Edge{From: from, To: gva(pointer())})
 	}
 	return in
+}
+
+func randomLayout(d *dice) Layout {
+	ranges := func(size int) (out []guestmem.Range[uint64]) {
+		for at := 0; at < size; {
+			start := at + d.n(20)
+			at = start + 1 + d.n(20)
+			out = append(out, guestmem.Range[uint64]{Start: uint64(start), End: uint64(at)})
+		}
+		return out
+	}
+	l := Layout{Size: uint64(d.n(100)), Period: uint64(d.n(2) * d.n(60))}
+	l.Parts, l.Repeat = ranges(int(l.Size)), ranges(int(l.Period))
+	return l
 }
 
 // dropOverlaps keeps the objects that overlap no earlier one.

@@ -23,6 +23,8 @@ type Input struct {
 	// the order of Objects.
 	Older func(a, b int) bool
 	Roots []Root
+	// Layouts are what Object.Layout refers to.
+	Layouts []Layout
 	// Exclude lists words that are not references: a word of Memory that
 	// starts in one of the ranges is skipped wherever it is scanned (a
 	// vmap_area's va_start names its block without keeping it alive).
@@ -36,6 +38,9 @@ type Object struct {
 	Addr guestmem.GVA
 	Size uint64 // bytes
 	Flag Flag
+	// Layout is the number of one of Input.Layouts, counted from 1; zero for
+	// all of the object. It says nothing where Parts does.
+	Layout int32
 	// Copies are further places of the same object: each is matched by
 	// pointers and scanned like the first (per-CPU copies; with NoScan on the
 	// object none is scanned). Nil for almost every object.

@@ -48,10 +48,37 @@ func (r *reference) scanned(o *Object, a uint64) bool {
 		return false
 	}
 	if o.Parts == nil {
-		return true
+		return o.Layout == 0 || r.inLayout(o, a)
 	}
 	for _, p := range o.Parts {
 		if p.Contains(gva(a)) {
+			return true
+		}
+	}
+	return false
+}
+
+// inLayout says whether the byte at a is in a range of o's layout.
+func (r *reference) inLayout(o *Object, a uint64) bool {
+	l := &r.in.Layouts[o.Layout-1]
+	off := a - uint64(o.Addr)
+	if !inside(a, uint64(o.Addr), max(o.Size, 1)) {
+		for _, c := range o.Copies {
+			if c.Contains(gva(a)) {
+				off = a - uint64(c.Start)
+				break
+			}
+		}
+	}
+	ranges := l.Parts
+	if off >= l.Size {
+		if l.Period == 0 {
+			return true
+		}
+		ranges, off = l.Repeat, (off-l.Size)%l.Period
+	}
+	for _, p := range ranges {
+		if off >= p.Start && off < p.End {
 			return true
 		}
 	}
@@ -101,7 +128,7 @@ func excluded(in *Input, a uint64) bool {
 func (r *reference) points(i int) (to []int, unread []uint64) {
 	o := &r.in.Objects[i]
 	for _, e := range r.in.Edges {
-		if r.owner(uint64(e.From)) == i && o.Flag&Ignore == 0 {
+		if e.From != math.MaxUint64 && r.owner(uint64(e.From)) == i && o.Flag&Ignore == 0 {
 			if t := r.target(uint64(e.To)); t >= 0 && t != i {
 				to = append(to, t)
 			}
@@ -114,8 +141,15 @@ func (r *reference) points(i int) (to []int, unread []uint64) {
 	if ranges[0].End < ranges[0].Start {
 		ranges[0].End = math.MaxUint64
 	}
-	for _, c := range append(ranges, o.Copies...) {
-		mine := func(a uint64) bool { return r.owner(a) == i && r.scanned(o, a) }
+	for k, c := range append(ranges, o.Copies...) {
+		mine := func(a uint64) bool {
+			for _, before := range append(ranges, o.Copies...)[:k] {
+				if before.Contains(gva(a)) {
+					return false
+				}
+			}
+			return r.owner(a) == i && r.scanned(o, a)
+		}
 		u := r.words(r.in.Memory, uint64(c.Start), uint64(c.End), mine, func(_, w uint64) {
 			r.bytes += uint64(r.in.WordSize)
 			if t := r.target(w); t >= 0 && t != i {

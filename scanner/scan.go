@@ -22,8 +22,8 @@ type Options struct {
 var ErrInput = errors.New("bad scan input")
 
 // Scan judges in.Objects. It errs with ErrInput for a word size other than 4
-// or 8, a missing Order or Memory and too many objects (2^31 or more), and with
-// ctx's error when ctx ends; what the guest holds never makes it err.
+// or 8, a missing Order, Memory or Layout and too many objects (2^31 or more),
+// and with ctx's error when ctx ends; what the guest holds never makes it err.
 //
 // An object of which no byte is its own, since later ones overlap it, is
 // Ignored unless it is Gray. Of one object or root at most 1 TiB is read, and
@@ -62,7 +62,11 @@ func (in *Input) check() error {
 	}
 	n := uint64(0)
 	for i := range in.Objects {
-		n += 1 + uint64(len(in.Objects[i].Copies))
+		o := &in.Objects[i]
+		n += 1 + uint64(len(o.Copies))
+		if o.Layout < 0 || int(o.Layout) > len(in.Layouts) {
+			return fmt.Errorf("%w: object %d has layout %d of %d", ErrInput, i, o.Layout, len(in.Layouts))
+		}
 	}
 	if n >= math.MaxInt32/2 {
 		return fmt.Errorf("%w: %d objects and copies are too many", ErrInput, n)

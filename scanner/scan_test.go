@@ -51,11 +51,12 @@ func compare(t testing.TB, in *Input) {
 
 func dump(t testing.TB, in *Input) {
 	for i, o := range in.Objects {
-		t.Logf("object %d: %#x+%d flag %d copies %#x parts %#x", i, o.Addr, o.Size, o.Flag, o.Copies, o.Parts)
+		t.Logf("object %d: %#x+%d flag %d copies %#x parts %#x layout %d", i, o.Addr, o.Size, o.Flag, o.Copies, o.Parts, o.Layout)
 	}
 	for _, r := range in.Roots {
 		t.Logf("root %#x words %#x other %v", r.Range, r.Words, r.Memory != nil)
 	}
+	t.Logf("layouts %v", in.Layouts)
 	t.Logf("exclude %#x edges %#x", in.Exclude, in.Edges)
 }
 
@@ -164,6 +165,7 @@ func TestScanErrors(t *testing.T) {
 		"word size": func(in *Input) { in.WordSize = 2 },
 		"order":     func(in *Input) { in.Order = nil },
 		"memory":    func(in *Input) { in.Memory = nil },
+		"layout":    func(in *Input) { in.Objects = []Object{{Layout: 1}} },
 	} {
 		in := good
 		change(&in)

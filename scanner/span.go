@@ -64,7 +64,7 @@ func (x *index) setSpans(objects []Object, workers int) {
 		for i := lo; i < hi; i++ {
 			o := &objects[i]
 			spans[i] = x.span(uint64(o.Addr), clipped(uint64(o.Addr), o.Size), uint32(i))
-			if o.Flag != 0 || o.Parts != nil || o.Copies != nil {
+			if o.Flag != 0 || o.Layout != 0 || o.Parts != nil || o.Copies != nil {
 				spans[i].size |= special
 			}
 			for _, c := range o.Copies {

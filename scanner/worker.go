@@ -122,7 +122,15 @@ func (w *worker) scanSpan(i uint32) {
 		return
 	}
 	last, from := w.m.x.last(i), w.m.x.primary(i)
-	if o.Parts == nil {
+	switch {
+	case o.Parts != nil:
+	case o.Layout != 0:
+		_, off := place(o, start)
+		w.m.in.Layouts[o.Layout-1].Each(off, off+last-start, func(lo, hi uint64) {
+			w.add(stretch{start - off + lo, start - off + hi, from})
+		})
+		return
+	default:
 		w.add(stretch{start, last, from})
 		return
 	}

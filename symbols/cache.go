@@ -19,7 +19,7 @@ import (
 )
 
 // cacheVersion changes when the meaning of what is cached does.
-const cacheVersion = 1
+const cacheVersion = 3
 
 // maxCache bounds a cache file, in bytes; what a run asks for has 150 kB.
 const maxCache = 32 << 20
@@ -41,10 +41,12 @@ type answers struct {
 	Structs map[string][]aggregate `json:"structs"`
 	Enums   map[string]*int64      `json:"enums"`
 	Inlined map[string][]Range     `json:"inlined"`
+	// Assigned is by return address. Its layouts are among Structs.
+	Assigned map[string][]assignment `json:"assigned"`
 }
 
 func newAnswers() answers {
-	return answers{map[string][]aggregate{}, map[string]*int64{}, map[string][]Range{}}
+	return answers{map[string][]aggregate{}, map[string]*int64{}, map[string][]Range{}, map[string][]assignment{}}
 }
 
 // cacheKey joins a name with the functions near which it was asked for.
@@ -118,6 +120,7 @@ func (a *answers) merge(b answers) {
 	maps.Copy(a.Structs, b.Structs)
 	maps.Copy(a.Enums, b.Enums)
 	maps.Copy(a.Inlined, b.Inlined)
+	maps.Copy(a.Assigned, b.Assigned)
 }
 
 func cacheHeader(body []byte) string {
@@ -207,6 +210,10 @@ func (c *cache) putEnum(key string, v *int64) { put(c, c.Enums, key, v) }
 func (c *cache) getInlined(key string) ([]Range, bool) { return get(c, c.Inlined, key) }
 
 func (c *cache) putInlined(key string, r []Range) { put(c, c.Inlined, key, r) }
+
+func (c *cache) getAssigned(key string) ([]assignment, bool) { return get(c, c.Assigned, key) }
+
+func (c *cache) putAssigned(key string, a []assignment) { put(c, c.Assigned, key, a) }
 
 func get[T any](c *cache, m map[string]T, key string) (T, bool) {
 	c.mu.Lock()

@@ -20,6 +20,10 @@ type debugInfo struct {
 	units []unit // by offset
 	spans []span // by address
 
+	loc, loclists, addr []byte // .debug_loc, .debug_loclists, .debug_addr
+
+	functions map[int][]function // by unit, ascending; guarded by im.mu
+
 	defsOnce sync.Once
 	defs     *definitions
 	defsErr  error
@@ -66,10 +70,11 @@ func (im *Image) readDebug() (di *debugInfo, err error) {
 		}
 		return b
 	}
-	di = &debugInfo{im: im, info: get("info")}
+	di = &debugInfo{im: im, info: get("info"), loc: get("loc"), loclists: get("loclists")}
 	abbrev, line, ranges, str := get("abbrev"), get("line"), get("ranges"), get("str")
 	lineStr, addr, strOffsets, rnglists := get("line_str"), get("addr"), get("str_offsets"), get("rnglists")
 	aranges := get("aranges")
+	di.addr = addr
 	if err != nil {
 		return nil, err
 	}

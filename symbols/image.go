@@ -52,6 +52,7 @@ type Image struct {
 	mu       sync.Mutex // of what follows
 	unpacked map[int][]byte
 	lines    map[int]lineTable
+	layouts  map[string]*Struct // by key in the cache
 }
 
 // Open opens a kernel's vmlinux or a module's .ko. The file is mapped, not

@@ -159,3 +159,34 @@ func (s *Space) orcTables(m *Module) (*orcTable, error) {
 	}
 	return t, nil
 }
+
+// AssignedAt is Image.AssignedAt for a return address of the running kernel
+// or of a module whose file is known, nil for others.
+func (s *Space) AssignedAt(ret guestmem.GVA, seq uint64) ([]Assigned, error) {
+	im, link := s.imageAt(ret, seq)
+	if im == nil {
+		return nil, nil
+	}
+	return im.AssignedAt(link)
+}
+
+// imageAt returns the file that has the debug information for the code before
+// an address, and the address in it; nil where there is none.
+func (s *Space) imageAt(ret guestmem.GVA, seq uint64) (im *Image, link uint64) {
+	if link, ok := s.Link(ret - 1); ok {
+		return s.im, link + 1
+	}
+	m := s.moduleAt(ret-1, seq)
+	if m == nil || m.image == nil {
+		return nil, 0
+	}
+	name, start, _, ok := m.symbolAt(ret - 1)
+	if !ok {
+		return nil, 0
+	}
+	sym, err := m.image.Symbol(name)
+	if err != nil {
+		return nil, 0
+	}
+	return m.image, sym.Addr + uint64(ret) - start
+}

@@ -45,6 +45,18 @@ func (im *Image) newStruct(name string, types []aggregate) (*Struct, error) {
 	return &Struct{Name: name, Size: types[0].Size, Union: types[0].Union, im: im.path, types: types}, nil
 }
 
+// Tag names the type as C does where it has a tag: "struct inode".
+func (s *Struct) Tag() string {
+	switch a := &s.types[0]; {
+	case a.Name == "":
+		return s.Name
+	case a.Union:
+		return "union " + a.Name
+	default:
+		return "struct " + a.Name
+	}
+}
+
 // Has says whether the structure has a member; see Field.
 func (s *Struct) Has(path string) bool {
 	_, err := s.Field(path)

@@ -16,6 +16,7 @@ const (
 // aggregate is a structure or union, by value: what a structure's members
 // hold in turn is in the same list of aggregates.
 type aggregate struct {
+	Name    string   `json:"n,omitempty"` // its tag
 	Union   bool     `json:"u,omitempty"`
 	Size    uint64   `json:"s"`
 	Members []member `json:"m,omitempty"`
@@ -32,7 +33,18 @@ type member struct {
 	Dims      []uint64 `json:"d,omitempty"` // elements along each dimension; zero: flexible
 	Elem      uint64   `json:"e,omitempty"` // size of an element, for arrays
 	Inner     int      `json:"i,omitempty"` // index of its aggregate, zero for none
+	Kind      kind     `json:"k,omitempty"` // of an element that is no aggregate
 }
+
+// kind is what a type comes to behind all its names.
+type kind uint8
+
+const (
+	kindOther   kind = iota // nothing is known
+	kindPointer             // to data or code
+	kindInteger             // characters included
+	kindNumber              // what holds no address: bool, enum, floating point
+)
 
 // typeReader reads aggregates out of DWARF. debug/dwarf's own Data.Type is
 // not used: it follows pointers, so that one structure drags in the types of
@@ -53,6 +65,7 @@ type typeDesc struct {
 	dims []uint64     // of an array
 	elem uint64       // size of an array's element
 	agg  dwarf.Offset // the aggregate that it is, or is an array of; zero for none
+	kind kind         // of an element
 }
 
 // readAggregate reads the structure or union whose entry is at off; the first
@@ -92,6 +105,7 @@ func (t *typeReader) aggregate(off dwarf.Offset, depth int) (int, error) {
 		return 0, err
 	}
 	a := aggregate{Union: e.Tag == dwarf.TagUnionType, Size: unsigned(e, dwarf.AttrByteSize)}
+	a.Name, _ = e.Val(dwarf.AttrName).(string)
 	i := len(t.out)
 	t.index[off] = i
 	t.out = append(t.out, a)
@@ -141,7 +155,7 @@ func (t *typeReader) member(e *dwarf.Entry, outer uint64, depth int) (member, er
 	if err != nil {
 		return m, err
 	}
-	m.Size, m.Type, m.Dims, m.Elem = d.size, d.name, d.dims, d.elem
+	m.Size, m.Type, m.Dims, m.Elem, m.Kind = d.size, d.name, d.dims, d.elem, d.kind
 	if m.Offset, err = t.location(e); err != nil {
 		return m, err
 	}
@@ -262,16 +276,16 @@ func (t *typeReader) describe(off dwarf.Offset, depth int) (typeDesc, error) {
 		if name == "" {
 			name = "{...}"
 		}
-		return typeDesc{name: "enum " + name, size: size}, nil
+		return typeDesc{name: "enum " + name, size: size, kind: kindNumber}, nil
 	case dwarf.TagPointerType:
 		if size == 0 {
 			size = uint64(t.di.im.arch.WordSize)
 		}
 		target, ok := e.Val(dwarf.AttrType).(dwarf.Offset)
 		if !ok {
-			return typeDesc{name: "void *", size: size}, nil
+			return typeDesc{name: "void *", size: size, kind: kindPointer}, nil
 		}
-		return typeDesc{name: pointerTo(t.name(target, depth+1)), size: size}, nil
+		return typeDesc{name: pointerTo(t.name(target, depth+1)), size: size, kind: kindPointer}, nil
 	case dwarf.TagArrayType:
 		return t.array(e, depth)
 	case dwarf.TagTypedef, dwarf.TagConstType, dwarf.TagVolatileType, dwarf.TagRestrictType, dwarf.TagAtomicType:
@@ -286,7 +300,23 @@ func (t *typeReader) describe(off dwarf.Offset, depth int) (typeDesc, error) {
 	if name == "" {
 		name = "?"
 	}
-	return typeDesc{name: name, size: size}, nil
+	return typeDesc{name: name, size: size, kind: baseKind(e)}, nil
+}
+
+// baseKind is the kind of a base type by DW_AT_encoding (DWARF 5 section
+// 7.8).
+func baseKind(e *dwarf.Entry) kind {
+	const boolean, float, signed, unsignedChar, utf, ascii = 0x02, 0x04, 0x05, 0x08, 0x10, 0x12
+	if e.Tag != dwarf.TagBaseType {
+		return kindOther
+	}
+	switch n, _ := e.Val(dwarf.AttrEncoding).(int64); {
+	case n == boolean || n == float:
+		return kindNumber
+	case n >= signed && n <= unsignedChar, n >= utf && n <= ascii:
+		return kindInteger
+	}
+	return kindOther
 }
 
 func (t *typeReader) array(e *dwarf.Entry, depth int) (typeDesc, error) {

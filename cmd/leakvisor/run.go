@@ -34,6 +34,7 @@ type runCmd struct {
 	ScanOn    string        `placeholder:"REGEX" help:"Also scan when the guest's console prints a line that matches."`
 	Stacks    string        `enum:"live,whole" default:"live" help:"What counts of kernel stacks: live, what is in use, or whole, as kmemleak has it (${default})."`
 	MinAge    time.Duration `placeholder:"DURATION" help:"Leave out orphans younger than this, in guest time (default 0s)."`
+	Precise   bool          `help:"Of objects whose type is known, take only what can hold a pointer by its type for one: finds also what a stale integer hides."`
 	Suppress  []string      `type:"existingfile" sep:"none" placeholder:"FILE" help:"Leave out what the rules in this file match, and what hangs on it; may be given several times."`
 
 	ModuleSymbols string `type:"existingdir" placeholder:"DIR" help:"Where .ko files with debug information are; without it the guest's own symbol tables serve."`
@@ -113,6 +114,7 @@ func (c *runCmd) Run(ctx context.Context, status *int) (err error) {
 		Track:         track,
 		Roots:         []leak.Roots{{WholeStacks: c.Stacks == string(report.WholeStacks)}},
 		MinAge:        c.MinAge,
+		Precise:       c.Precise,
 		Suppress:      suppress,
 		ScanAtEnd:     c.ScanAt == "poweroff",
 		ScanEvery:     c.ScanEvery,
