@@ -126,18 +126,29 @@ func (t *Tracker) begin(ev *hv.Event, target *Target) {
 	if row := target.Alloc; row.Size >= 0 && !target.NoArgs {
 		o.Size = ev.Args[row.Size]
 	}
-	t.frames[0] = ev.PC
-	n, complete := t.unwind.Unwind(ev.Seq, ev.PC, ev.SP, ev.FP, ev.Stack, t.frames[1:])
-	if !complete {
-		t.stats.CutStacks++
-	}
-	o.stack = t.depot.Intern(t.frames[:1+n])
+	o.stack = t.depot.Intern(t.backtrace(ev))
 	i := t.newCall()
 	t.calls[i] = call{object: o, ret: ev.Return, hook: int32(ev.Hook), next: -1}
 	if head, ok := t.open[ev.SP]; ok {
 		t.calls[i].next = head
 	}
 	t.open[ev.SP] = i
+}
+
+// backtrace unwinds from a function's first instruction. The result is valid
+// until the next call.
+func (t *Tracker) backtrace(ev *hv.Event) []guestmem.GVA {
+	t.frames[0] = ev.PC
+	at, known := ev.PC, 1
+	if t.arch.Call.Link != "" {
+		t.frames[1] = ev.Return
+		at, known = ev.Return, 2
+	}
+	n, complete := t.unwind.Unwind(ev.Seq, at, ev.SP, ev.FP, ev.Stack, t.frames[known:])
+	if !complete {
+		t.stats.CutStacks++
+	}
+	return t.frames[:known+n]
 }
 
 // stale says whether the chain at head cannot be the callers by tail call of
