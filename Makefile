@@ -12,12 +12,17 @@ MAKEFLAGS += --no-print-directory
 GO ?= go
 GUEST ?= x86_64-6.1-cloud
 ALL_GUESTS := x86_64-6.1-cloud x86_64-6.12-cloud x86_64-6.1
+# Guests of other architectures; ARCH is the first part of a name.
+ARCH ?= arm64
+FOREIGN_GUESTS := arm64-6.1-cloud
+ARCH_GUESTS := $(filter $(ARCH)-%,$(FOREIGN_GUESTS))
 FUZZTIME ?= 5s
 # Flags for the tests, as in "make test TESTFLAGS=-v".
 TESTFLAGS ?=
 STATICCHECK := $(GO) tool -modfile=.ci/tools.mod staticcheck
 
-.PHONY: build setup guest guests test test-unit test-kernels test-race lint \
+.PHONY: build setup guest guests test test-unit test-kernels test-arch \
+	test-arch-all test-race lint \
 	fuzz-short bench bench-overhead bench-scan bench-symbols bench-kvm test-kvm oracle \
 	demo demo-initramfs clean
 
@@ -42,6 +47,19 @@ test: guest
 test-kernels: guests
 	LEAKVISOR_REQUIRE_GUESTS=1 LEAKVISOR_GUESTS="$(ALL_GUESTS)" \
 		$(GO) test -timeout 60m $(TESTFLAGS) ./...
+
+# What is true of every kernel, on a guest of another architecture.
+test-arch:
+	@[ -n "$(ARCH_GUESTS)" ] || { echo "no guest of $(ARCH): there are $(FOREIGN_GUESTS)"; exit 1; }
+	@scripts/setup.sh $(ARCH_GUESTS)
+	@for guest in $(ARCH_GUESTS); do scripts/guest.sh $$guest >/dev/null; done
+	LEAKVISOR_REQUIRE_GUESTS=1 LEAKVISOR_GUESTS="$(ARCH_GUESTS)" \
+		$(GO) test -timeout 60m $(TESTFLAGS) -run '^(TestGroundTruth|TestCleanBoot|TestCrash)$$' \
+		./xtest/guests ./cmd/leakvisor
+
+test-arch-all:
+	@for guest in $(FOREIGN_GUESTS); do \
+		$(MAKE) test-arch ARCH=$${guest%%-*}; done
 
 # Those that need no guest. Says how many others there are.
 test-unit:
@@ -105,7 +123,7 @@ bench-kvm: guest
 # A kernel with kmemleak in it, which judges the same runs as we do. The kernel
 # is built once, in some ten minutes.
 oracle:
-	@scripts/setup.sh $$(grep -v '^#' scripts/oracle/apt-packages)
+	@scripts/setup.sh -- $$(grep -v '^#' scripts/oracle/apt-packages)
 	@dir=$$(scripts/oracle/build.sh); $(GO) run ./internal/oracle "$$dir"
 
 # What "leakvisor run" takes: a kernel, its symbols, and an initramfs that loads

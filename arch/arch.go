@@ -47,8 +47,10 @@ type ELF struct {
 type Reg struct {
 	Name  string
 	DWARF int // DWARF register number, -1 for none
-	GDB   int // index in GDB's register file for the target
-	Size  int // bytes
+	// GDB is the register's number in GDB's register file for the target, -1
+	// where the target's description gives it by Name.
+	GDB  int
+	Size int // bytes
 }
 
 // Call is a C calling convention. Registers are given by name.
@@ -61,6 +63,12 @@ type Call struct {
 	// Link is the register with the return address at a function's first
 	// instruction; empty where the call pushes it on the stack, at SP.
 	Link string
+	// FrameRecords says that FP always names a record of two words, the
+	// caller's record and the return address.
+	FrameRecords bool
+	// Signed are the bits of a saved return address that pointer
+	// authentication may have changed; in the kernel's addresses all are set.
+	Signed uint64
 }
 
 // Linux names what the kernel of this architecture keeps where.
@@ -89,9 +97,21 @@ type Linux struct {
 	// (sizeof union thread_union); zero otherwise.
 	StackSize uint64
 	// DirectMap is where physical address zero is mapped, Vmemmap where the
-	// struct page of page frame zero is (SPARSEMEM_VMEMMAP); nil where the
-	// kernel has no such fixed place.
+	// struct page of page frame zero is (SPARSEMEM_VMEMMAP); nil where other
+	// variables of the kernel tell.
 	DirectMap, Vmemmap *Base
+	// Current is the register that holds the running task's task_struct in
+	// kernel mode; empty where a per-CPU variable current_task has it.
+	Current string
+	// IRQStacks are the stacks of interrupts that each CPU has, of the size of
+	// a task's.
+	IRQStacks []CPUStack
+}
+
+// CPUStack names a per-CPU variable that points to a stack.
+type CPUStack struct {
+	Symbol string
+	Top    bool // it points to the stack's end rather than its start
 }
 
 // Base is an address that the kernel keeps in a variable, or else has as a
@@ -108,10 +128,6 @@ type QEMU struct {
 	Machine string // -M
 	CPU     string // -cpu, empty for the machine's default
 	Console string // console= argument for the kernel command line
-	// LowRAM is the guest physical address at which RAM above LowRAMMax
-	// continues, and LowRAMMax the size of RAM below the hole, in bytes.
-	LowRAMMax uint64
-	HighRAM   uint64
 }
 
 // Exit is one way out of a function.

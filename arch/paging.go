@@ -14,8 +14,11 @@ type Paging struct {
 	Canonical bool
 	// Levels are the tables from the root down to the pages.
 	Levels []Level
-	// Present is the mask of which any bit set makes an entry valid.
-	Present uint64
+	// UpperHalf says that the tables map only addresses in which the bits from
+	// VABits up are all set: the kernel's, where users have tables of their own.
+	UpperHalf bool
+	// Present makes an entry valid.
+	Present Match
 	// Frame is the mask of the physical address in an entry.
 	Frame uint64
 	// RootSymbols are the symbols of the kernel's root table, tried in order.
@@ -35,7 +38,32 @@ type Level struct {
 	Name  string // Linux's name: pgd, p4d, pud, pmd, pte
 	Shift uint   // lowest virtual address bit of its index
 	Bits  uint   // number of index bits
-	// Leaf is the mask of which any bit set makes an entry of this level map
-	// memory itself (a huge page); zero where only the last level maps.
-	Leaf uint64
+	// Leaf makes an entry of this level map memory itself (a huge page); the
+	// zero value where only the last level maps.
+	Leaf Match
+	// Present and Frame are this level's where they are not Paging's; the zero
+	// value otherwise.
+	Present Match
+	Frame   uint64
+}
+
+// Match is a condition on a word: the bits of Mask are those of Value. The
+// zero value never holds.
+type Match struct{ Mask, Value uint64 }
+
+// AllSet is the condition that all bits of mask are set.
+func AllSet(mask uint64) Match { return Match{mask, mask} }
+
+// Holds says whether the condition holds for v.
+func (m Match) Holds(v uint64) bool { return m.Mask != 0 && v&m.Mask == m.Value }
+
+// Resolve returns a level with everything that it takes from p filled in.
+func (p *Paging) Resolve(l Level) Level {
+	if l.Present.Mask == 0 {
+		l.Present = p.Present
+	}
+	if l.Frame == 0 {
+		l.Frame = p.Frame
+	}
+	return l
 }

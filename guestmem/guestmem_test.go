@@ -5,6 +5,7 @@ import (
 	"errors"
 	"testing"
 
+	"github.com/leakvisor/leakvisor/arch/arm"
 	"github.com/leakvisor/leakvisor/arch/x86"
 	"github.com/leakvisor/leakvisor/guestmem"
 )
@@ -100,6 +101,38 @@ func TestExtraLevel(t *testing.T) {
 	}
 	if _, err := guestmem.FromRegisters(ram, x86.AMD64(), nil); err == nil {
 		t.Error("no registers were accepted")
+	}
+}
+
+// An architecture whose tables are the kernel's alone, with blocks that are
+// told by a bit that is clear.
+func TestUpperHalf(t *testing.T) {
+	data := make([]byte, 0x3000)
+	put := func(at int, v uint64) { binary.LittleEndian.PutUint64(data[at:], v) }
+	put(0, ramBase+0x1000|3)              // pgd[0]
+	put(0x1000, ramBase+0x2000|3)         // pud[0]
+	put(0x1000+8, 0x8000_0000|1)          // pud[1], a block of 1 GiB
+	put(0x2000, 0x1_4000_0000|1|0x60<<48) // pmd[0], a block of 2 MiB with attributes
+	ram, err := guestmem.NewRAM(guestmem.Piece{GPA: ramBase, Data: data})
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Address space number and other bits are in the root's register.
+	s, err := guestmem.FromRegisters(ram, arm.ARM64(), map[string]uint64{"TTBR1_EL1": 0x55<<48 | ramBase | 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for gva, want := range map[guestmem.GVA]guestmem.GPA{
+		0xffff_0000_0000_1234: 0x1_4000_1234, 0xffff_0000_4000_0010: 0x8000_0010,
+	} {
+		if gpa, _, err := s.Translate(gva); err != nil || gpa != want {
+			t.Errorf("Translate(%#x) = %#x, %v; want %#x", uint64(gva), uint64(gpa), err, uint64(want))
+		}
+	}
+	for _, gva := range []guestmem.GVA{0x1234, 0xfffe_0000_0000_1234, 0xffff_0000_0020_0000} {
+		if _, _, err := s.Translate(gva); !errors.Is(err, guestmem.ErrUnreadable) {
+			t.Errorf("Translate(%#x): error %v", uint64(gva), err)
+		}
 	}
 }
 

@@ -25,7 +25,11 @@ func NewAddressSpace(phys Physical, a *arch.Arch, root GPA) (*AddressSpace, erro
 	if a.Paging == nil {
 		return nil, fmt.Errorf("no page tables are known for %s", a.Name)
 	}
-	return &AddressSpace{phys: phys, arch: a, root: root & GPA(a.Paging.Frame), levels: a.Paging.Levels, sign: a.Paging.VABits}, nil
+	s := &AddressSpace{phys: phys, arch: a, root: root & GPA(a.Paging.Frame), sign: a.Paging.VABits}
+	for _, l := range a.Paging.Levels {
+		s.levels = append(s.levels, a.Paging.Resolve(l))
+	}
+	return s, nil
 }
 
 // FromRegisters returns the address space in use by a vCPU with these
@@ -43,7 +47,7 @@ func FromRegisters(phys Physical, a *arch.Arch, regs map[string]uint64) (*Addres
 		return nil, err
 	}
 	if x := a.Paging.Extra; x != nil && regs[a.Paging.ExtraRegister]&a.Paging.ExtraMask != 0 {
-		s.levels = append([]arch.Level{*x}, s.levels...)
+		s.levels = append([]arch.Level{a.Paging.Resolve(*x)}, s.levels...)
 		s.sign = x.Shift + x.Bits
 	}
 	return s, nil
@@ -76,6 +80,9 @@ func (s *AddressSpace) Translate(gva GVA) (GPA, uint64, error) {
 			return 0, 0, &AddressError{Addr: uint64(gva), Reason: "not canonical"}
 		}
 	}
+	if p.UpperHalf && s.sign < 64 && ^uint64(gva)>>s.sign != 0 {
+		return 0, 0, &AddressError{Addr: uint64(gva), Reason: "not an address of the kernel"}
+	}
 	table := s.root
 	for i, l := range s.levels {
 		index := uint64(gva) >> l.Shift & (1<<l.Bits - 1)
@@ -85,11 +92,11 @@ func (s *AddressSpace) Translate(gva GVA) (GPA, uint64, error) {
 			return 0, 0, &AddressError{Addr: uint64(gva), Reason: fmt.Sprintf("%s table at %#x lies outside the guest's RAM", l.Name, uint64(table))}
 		}
 		e := s.arch.Uint(b[:p.EntrySize])
-		if e&p.Present == 0 {
+		if !l.Present.Holds(e) {
 			return 0, 0, &AddressError{Addr: uint64(gva), Reason: l.Name + " entry is not present"}
 		}
-		frame := e & p.Frame
-		if i == len(s.levels)-1 || e&l.Leaf != 0 {
+		frame := e & l.Frame
+		if i == len(s.levels)-1 || l.Leaf.Holds(e) {
 			size := uint64(1) << l.Shift
 			off := uint64(gva) & (size - 1)
 			return GPA(frame&^(size-1) + off), size - off, nil

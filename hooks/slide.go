@@ -14,11 +14,11 @@ var ErrWrongKernel = errors.New("the guest does not run the kernel that --vmlinu
 
 // FindSlide returns how far KASLR moved the kernel's text, given the first
 // executed address and the code there. The slide is a multiple of
-// arch.Linux.SlideAlign, so few link addresses in [text, etext) can be the
+// arch.Linux.SlideAlign, so few link addresses in [text, end) can be the
 // one at pc; the one whose code matches is. Bytes that hold relocated
 // addresses differ by the slide, so a quarter may be different; package leak
 // then checks the build ID.
-func FindSlide(a *arch.Arch, img Code, text, etext uint64, pc guestmem.GVA, code []byte) (uint64, error) {
+func FindSlide(a *arch.Arch, img Code, text, end uint64, pc guestmem.GVA, code []byte) (uint64, error) {
 	if len(code) < 8 {
 		return 0, fmt.Errorf("only %d bytes of code at the kernel's entry %#x", len(code), uint64(pc))
 	}
@@ -27,11 +27,11 @@ func FindSlide(a *arch.Arch, img Code, text, etext uint64, pc guestmem.GVA, code
 	if align != 0 {
 		first = text + (uint64(pc)-text)%align
 	} else {
-		align = etext - text + 1
+		align = end - text + 1
 	}
 	want := make([]byte, len(code))
 	best, at := -1, uint64(0)
-	for link := first; link >= text && link < etext; link += align {
+	for link := first; link >= text && link < end; link += align {
 		if img.Read(link, want) != nil {
 			continue
 		}

@@ -142,15 +142,26 @@ func (t *Tracker) begin(ev *hv.Event, target *Target) {
 // object begins the description of an object by whoever entered a function.
 func (t *Tracker) object(ev *hv.Event) Object {
 	task := t.context(ev.Context)
+	return Object{
+		Seq: ev.Seq, Jiffies: task.Jiffies, stack: t.depot.Intern(t.backtrace(ev)),
+		pid: task.PID, comm: t.intern(task.Comm), hook: uint16(ev.Hook),
+	}
+}
+
+// backtrace unwinds from a function's first instruction. The result is valid
+// until the next call.
+func (t *Tracker) backtrace(ev *hv.Event) []guestmem.GVA {
 	t.frames[0] = ev.PC
-	n, complete := t.unwind.Unwind(ev.Seq, ev.PC, ev.SP, ev.FP, ev.Stack, t.frames[1:])
+	at, known := ev.PC, 1
+	if t.arch.Call.Link != "" {
+		t.frames[1] = ev.Return
+		at, known = ev.Return, 2
+	}
+	n, complete := t.unwind.Unwind(ev.Seq, at, ev.SP, ev.FP, ev.Stack, t.frames[known:])
 	if !complete {
 		t.stats.CutStacks++
 	}
-	return Object{
-		Seq: ev.Seq, Jiffies: task.Jiffies, stack: t.depot.Intern(t.frames[:1+n]),
-		pid: task.PID, comm: t.intern(task.Comm), hook: uint16(ev.Hook),
-	}
+	return t.frames[:known+n]
 }
 
 // stale says whether the chain at head cannot be the callers by tail call of

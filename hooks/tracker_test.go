@@ -5,6 +5,7 @@ import (
 	"reflect"
 	"testing"
 
+	"github.com/leakvisor/leakvisor/arch/arm"
 	"github.com/leakvisor/leakvisor/arch/x86"
 	"github.com/leakvisor/leakvisor/guestmem"
 	"github.com/leakvisor/leakvisor/hv"
@@ -21,6 +22,15 @@ func (fakeUnwinder) Unwind(_ uint64, _, _ guestmem.GVA, _ uint64, stack []byte, 
 	}
 	out[0] = guestmem.GVA(binary.LittleEndian.Uint64(stack))
 	return 1, true
+}
+
+func TestBacktraceByLink(t *testing.T) {
+	// Where the return address is in a register, the stack has the callers'.
+	tr := NewTracker(arm.ARM64(), &Plan{}, fakeUnwinder{}, nil)
+	got := tr.backtrace(&hv.Event{PC: 1, Return: 2, Stack: binary.LittleEndian.AppendUint64(nil, 3)})
+	if want := []guestmem.GVA{1, 2, 3}; !reflect.DeepEqual(got, want) {
+		t.Errorf("backtrace %v, want %v", got, want)
+	}
 }
 
 // bench feeds a tracker whose plan has these symbols of the table.

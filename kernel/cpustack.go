@@ -27,10 +27,17 @@ type stackLayout struct {
 	irqPtr     uint64 // per-CPU pointer of hardirq_stack_ptr
 	hasIRQ     bool
 	irqSize    uint64
+	irqs       []irqStack
 	exceptions []exceptionStack
 	entry      member // cpu_entry_area.entry_stack_page.stack
 	estacks    member // cpu_entry_area.estacks
 	vmAddr     member // vm_struct.addr
+}
+
+// irqStack is a per-CPU pointer to an interrupt stack.
+type irqStack struct {
+	ptr uint64
+	top bool
 }
 
 // exceptionStack is one member of the exception stacks, in the mapped and in
@@ -51,6 +58,18 @@ func newStackLayout(l *layout, slide uint64) stackLayout {
 		l.missing["the size of a kernel stack (union thread_union)"] = true
 	}
 	s.current, s.hasCurrent = l.perCPU(slide, "current_task", "current_task")
+	if !s.hasCurrent {
+		// The scheduler's own idea, which is right but within a switch.
+		l.find("rq", nearSched...)
+		m, ok := l.opt("rq", "curr")
+		rq, ok2 := l.perCPU(slide, "runqueues", "")
+		s.current, s.hasCurrent = rq+m.Offset, ok && ok2
+	}
+	for _, row := range l.info.arch().Linux.IRQStacks {
+		if ptr, ok := l.perCPU(slide, row.Symbol, ""); ok {
+			s.irqs = append(s.irqs, irqStack{ptr, row.Top})
+		}
+	}
 	s.vmAddr, _ = l.opt("vm_struct", "addr")
 	// x86-64: hardirq_stack_ptr is the top of the stack. (32-bit x86 has a
 	// pointer to struct irq_stack under the same name, and irq_stack_backing_store
@@ -123,6 +142,20 @@ func (k *Kernel) CPUStacks() ([]CPUStack, error) {
 				}
 				out = append(out, s)
 			}
+		}
+		for _, irq := range lay.irqs {
+			v, err := k.perCPUWord(c, irq.ptr)
+			if err != nil {
+				return out, fmt.Errorf("interrupt stack of CPU %d: %w", c.ID, err)
+			}
+			if v == 0 {
+				continue
+			}
+			r := from(guestmem.GVA(v), lay.size)
+			if irq.top {
+				r = below(guestmem.GVA(v), lay.size)
+			}
+			out = append(out, CPUStack{CPU: c.ID, Name: "irq", Range: r})
 		}
 		more, err := k.exceptionStacks(c)
 		out = append(out, more...)

@@ -31,13 +31,13 @@ type EventContext struct {
 	TaskStack []Fetch
 
 	arch                              *arch.Arch
-	task, pid, comm, preempt, jiffies int // indices into Fetches
+	task, pid, comm, preempt, jiffies int // indices into Fetches; task may be -1
 	softirq                           int // likewise; the preempt count but for PREEMPT_RT
 }
 
 // Context is what an event's fetches say.
 type Context struct {
-	Task    guestmem.GVA // of the current task_struct
+	Task    guestmem.GVA // the current task_struct; zero where a register has it
 	PID     int          // of the thread
 	Comm    string
 	Preempt uint32 // preempt count, without x86's inverted reschedule bit
@@ -75,23 +75,34 @@ func newEventContext(info debugInfo, slide uint64) (*EventContext, error) {
 	l.find("task_struct", nearFork...)
 	pid, comm := l.need("task_struct", "pid"), l.need("task_struct", "comm")
 	l.needSymbol("jiffies_64")
-	current, ok := l.perCPU(slide, "current_task", "current_task")
-	if !ok {
-		l.missing["per-CPU symbol current_task"] = true
+	current, inMemory := uint64(0), a.Linux.Current == ""
+	if inMemory {
+		var ok bool
+		if current, ok = l.perCPU(slide, "current_task", "current_task"); !ok {
+			l.missing["per-CPU symbol current_task"] = true
+		}
 	}
 	if err := l.result(); err != nil {
 		return nil, err
 	}
-	if a.Linux.PerCPUBase == "" {
-		return nil, fmt.Errorf("%s has no per-CPU base register, so the current task cannot be read at an event: %w", a.Name, ErrUnsupported)
+	of := Fetch{Reg: a.Linux.Current} // of the task
+	c.task = -1
+	if inMemory {
+		if a.Linux.PerCPUBase == "" {
+			return nil, fmt.Errorf("%s has neither the current task nor the per-CPU base in a register, so that it cannot be read at an event: %w", a.Name, ErrUnsupported)
+		}
+		c.task = add(Fetch{Reg: a.Linux.PerCPUBase, Offset: current, Size: a.WordSize})
+		of.Prev = c.task + 1
 	}
-	c.task = add(Fetch{Reg: a.Linux.PerCPUBase, Offset: current, Size: a.WordSize})
-	c.pid = add(Fetch{Prev: c.task + 1, Offset: pid.Offset, Size: int(min(pid.Size, 8))})
-	c.comm = add(Fetch{Prev: c.task + 1, Offset: comm.Offset, Size: int(min(comm.Size, maxComm))})
-	if off, ok := l.perCPU(slide, "__preempt_count", "preempt_count"); ok {
+	member := func(m member, size uint64) int {
+		return add(Fetch{Reg: of.Reg, Prev: of.Prev, Offset: m.Offset, Size: int(min(m.Size, size))})
+	}
+	c.pid = member(pid, 8)
+	c.comm = member(comm, maxComm)
+	if off, ok := l.perCPU(slide, "__preempt_count", "preempt_count"); ok && a.Linux.PerCPUBase != "" {
 		c.preempt = add(Fetch{Reg: a.Linux.PerCPUBase, Offset: off, Size: 4})
-	} else if m, ok := l.opt("task_struct", "thread_info.preempt_count"); ok {
-		c.preempt = add(Fetch{Prev: c.task + 1, Offset: m.Offset, Size: 4})
+	} else if m, ok := l.opt("task_struct", "thread_info.preempt_count", "thread_info.preempt.count"); ok {
+		c.preempt = member(m, 4)
 	} else {
 		return nil, &MissingError{Names: []string{"per-CPU symbol __preempt_count"}}
 	}
@@ -99,10 +110,13 @@ func newEventContext(info debugInfo, slide uint64) (*EventContext, error) {
 	// (include/linux/preempt.h since 5.12, commit 728b478d2d35).
 	c.softirq = c.preempt
 	if m, ok := l.opt("task_struct", "softirq_disable_cnt"); ok {
-		c.softirq = add(Fetch{Prev: c.task + 1, Offset: m.Offset, Size: 4})
+		c.softirq = member(m, 4)
 	}
 	if m, ok := l.opt("task_struct", "stack"); ok && int(m.Size) == a.WordSize {
-		c.TaskStack = []Fetch{c.Fetches[c.task], {Prev: 1, Offset: m.Offset, Size: a.WordSize}}
+		c.TaskStack = []Fetch{{Reg: of.Reg, Offset: m.Offset, Size: a.WordSize}}
+		if inMemory {
+			c.TaskStack = []Fetch{c.Fetches[c.task], {Prev: 1, Offset: m.Offset, Size: a.WordSize}}
+		}
 	}
 	j, _ := info.symbol("jiffies_64")
 	c.jiffies = add(Fetch{Offset: j.Addr + slide, Size: 8})
@@ -133,8 +147,12 @@ func (c *EventContext) Decode(b []byte) (Context, error) {
 		return b[at : at+c.Fetches[i].Size]
 	}
 	preempt := uint32(c.arch.Uint(part(c.preempt)))
+	var task guestmem.GVA
+	if c.task >= 0 {
+		task = guestmem.GVA(c.arch.Uint(part(c.task)))
+	}
 	return Context{
-		Task:    guestmem.GVA(c.arch.Uint(part(c.task))),
+		Task:    task,
 		PID:     int(int32(c.arch.Uint(part(c.pid)))),
 		Comm:    text(part(c.comm)),
 		Preempt: preempt &^ reschedBit,

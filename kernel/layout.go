@@ -47,6 +47,7 @@ var (
 	nearPerCPU = []string{"pcpu_alloc", "pcpu_alloc_noprof"}
 	nearPage   = []string{"free_unref_page", "free_frozen_pages", "free_unref_folios", "free_hot_cold_page"}
 	nearSlab   = []string{"kmem_cache_alloc", "kmem_cache_alloc_noprof"}
+	nearSched  = []string{"schedule", "scheduler_tick", "sched_tick"}
 	nearVmap   = []string{"find_vm_area", "vmap"}
 )
 

@@ -17,54 +17,47 @@ type memoryMap struct {
 	pageSize  uint64
 	descSize  uint64 // sizeof(struct page)
 	maxFrames uint64 // all frames are below
+	top       uint64 // the highest address: sums wrap behind it
 }
 
 // PageAddr returns the direct-map address of a page frame.
 func (m *memoryMap) pageAddr(p PFN) guestmem.GVA {
-	return m.direct + guestmem.GVA(uint64(p)*m.pageSize)
+	return guestmem.GVA((uint64(m.direct) + uint64(p)*m.pageSize) & m.top)
 }
 
 // desc returns the address of a frame's struct page.
 func (m *memoryMap) desc(p PFN) guestmem.GVA {
-	return m.vmemmap + guestmem.GVA(uint64(p)*m.descSize)
+	return guestmem.GVA((uint64(m.vmemmap) + uint64(p)*m.descSize) & m.top)
 }
 
 // frame returns the frame whose struct page is at d.
 func (m *memoryMap) frame(d guestmem.GVA) (PFN, bool) {
-	off := uint64(d - m.vmemmap)
+	off := uint64(d-m.vmemmap) & m.top
 	p := off / m.descSize
 	return PFN(p), off%m.descSize == 0 && p < m.maxFrames
 }
 
 // frameOf returns the frame of a direct-map address.
 func (m *memoryMap) frameOf(a guestmem.GVA) (PFN, bool) {
-	p := uint64(a-m.direct) / m.pageSize
-	return PFN(p), a >= m.direct && p < m.maxFrames
+	p := (uint64(a-m.direct) & m.top) / m.pageSize
+	return PFN(p), p < m.maxFrames
 }
 
 // memoryMap reads where this boot has its memory map.
 func (k *Kernel) memoryMap() (*memoryMap, error) {
-	m := &memoryMap{pageSize: k.pageSize(), descSize: k.lay.page.size}
+	m := &memoryMap{pageSize: k.pageSize(), descSize: k.lay.page.size, top: k.top()}
 	for _, r := range k.phys.RAM() {
 		m.maxFrames = max(m.maxFrames, (uint64(r.End)+m.pageSize-1)/m.pageSize)
 	}
-	direct, err := k.base(k.arch.Linux.DirectMap, "the direct map")
-	if err != nil {
+	var err error
+	if m.direct, err = k.DirectMap(); err != nil {
 		return nil, err
 	}
-	m.direct = guestmem.GVA(direct)
-	vmemmap, err := k.base(k.arch.Linux.Vmemmap, "the page descriptors")
-	if err != nil {
-		return nil, err
-	}
-	m.vmemmap = guestmem.GVA(vmemmap)
-	return m, nil
+	m.vmemmap, err = k.pageDescriptors(m)
+	return m, err
 }
 
 func (k *Kernel) base(b *arch.Base, what string) (uint64, error) {
-	if b == nil {
-		return 0, fmt.Errorf("the place of %s: %w", what, ErrUnsupported)
-	}
 	if _, ok := k.Addr(b.Symbol); ok {
 		return k.word(b.Symbol)
 	}
@@ -74,11 +67,34 @@ func (k *Kernel) base(b *arch.Base, what string) (uint64, error) {
 	return b.Value, nil
 }
 
-// DirectMap returns the address at which physical address zero is mapped.
+// DirectMap returns the address at which physical address zero is mapped, or
+// would be where the map begins above: addresses wrap.
 func (k *Kernel) DirectMap() (guestmem.GVA, error) {
-	v, err := k.base(k.arch.Linux.DirectMap, "the direct map")
-	return guestmem.GVA(v), err
+	const what = "the direct map"
+	if b := k.arch.Linux.DirectMap; b != nil {
+		v, err := k.base(b, what)
+		return guestmem.GVA(v), err
+	}
+	// Where the map ends, as an address and as a frame: high_memory is
+	// __va(max_low_pfn << PAGE_SHIFT), mm/memory.c and arch/*/mm/init.c; some
+	// have one byte less.
+	end, err := k.word("high_memory")
+	if err != nil {
+		return 0, err
+	}
+	frames, err := k.word("max_low_pfn")
+	if err != nil {
+		return 0, err
+	}
+	page := k.pageSize()
+	if end == 0 || frames == 0 || frames > k.top()/page {
+		return 0, inconsistent("%s ends at %#x, frame %#x", what, end, frames)
+	}
+	return guestmem.GVA((roundUp(end, page) - frames*page) & k.top()), nil
 }
+
+// top is the highest address that a word can hold.
+func (k *Kernel) top() uint64 { return ^uint64(0) >> (64 - 8*k.arch.WordSize) }
 
 type pageLayout struct {
 	size                                   uint64
@@ -87,6 +103,7 @@ type pageLayout struct {
 	lruBit, swapBit, reservedBit, slabBit  uint64     // masks for flags; zero for none
 	types                                  []pageType // known from the types alone
 	zones                                  zoneLayout
+	mem                                    memLayout
 }
 
 // pageType says what class a page has whose page_type, cut by mask, is value.
@@ -127,6 +144,7 @@ func newPageLayout(l *layout) pageLayout {
 		p.slabBit = mask("PG_slab")
 	}
 	p.zones = newZoneLayout(l)
+	p.mem = newMemLayout(l)
 	return p
 }
 

@@ -111,9 +111,6 @@ func (p *Pages) Frame(a guestmem.GVA) (PFN, bool) {
 
 // FrameOfDesc returns the frame whose struct page is at d, if it is in RAM.
 func (p *Pages) FrameOfDesc(d guestmem.GVA) (PFN, bool) {
-	if d < p.mm.vmemmap {
-		return 0, false
-	}
 	f, ok := p.mm.frame(d)
 	return f, ok && p.part(f) != nil
 }

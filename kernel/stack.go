@@ -100,6 +100,15 @@ func (s *stackScan) vcpu(cpu int, regs map[string]uint64) {
 			Name:  fmt.Sprintf("%s stack of CPU %d", c.Name, c.CPU),
 			Range: guestmem.Range[guestmem.GVA]{Start: sp, End: c.Range.End},
 		})
+		if c.link == 0 && s.k.arch.Call.FrameRecords {
+			fp := guestmem.GVA(regs[s.k.arch.Call.FP])
+			next, ok := s.leave(c, sp, fp)
+			if !ok {
+				return
+			}
+			sp, pc = next, 0
+			continue
+		}
 		if c.link == 0 || sp > c.link {
 			return // a switch to or from this stack is under way
 		}
@@ -119,11 +128,27 @@ func (s *stackScan) vcpu(cpu int, regs map[string]uint64) {
 	}
 }
 
+// leave follows the frame records on a CPU's stack to the first that is not
+// there: where the stack pointer was when the stack was switched, about.
+func (s *stackScan) leave(c *CPUStack, sp, fp guestmem.GVA) (guestmem.GVA, bool) {
+	for c.Range.Contains(fp) {
+		if fp < sp {
+			return 0, false
+		}
+		next, err := s.k.mem.Pointer(fp)
+		if err != nil {
+			return 0, false
+		}
+		sp, fp = fp+1, next
+	}
+	return fp, fp != 0
+}
+
 // inKernel says whether no user's stack can be at an address: it is in the
 // upper half of a split address space, or at or above the direct map. Where
 // neither is known it may always be the kernel's.
 func (k *Kernel) inKernel(a guestmem.GVA) bool {
-	if p := k.arch.Paging; p != nil && p.Canonical {
+	if p := k.arch.Paging; p != nil && (p.Canonical || p.UpperHalf) {
 		return int64(a) < 0
 	}
 	direct, err := k.DirectMap()

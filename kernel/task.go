@@ -69,7 +69,7 @@ func newTaskLayout(l *layout) taskLayout {
 	}
 	l.needSymbol("init_task")
 	if !l.has("idle_threads") && l.has("runqueues") {
-		l.find("rq", "schedule", "scheduler_tick", "sched_tick")
+		l.find("rq", nearSched...)
 		t.rqIdle, _ = l.opt("rq", "idle")
 	}
 	return t

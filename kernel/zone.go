@@ -195,7 +195,7 @@ func (k *Kernel) someUserTable(m *memoryMap) (PFN, bool) {
 // names. (With an extra level in use it ends one level above the last.)
 func (k *Kernel) firstTable(table PFN, level int) (PFN, bool) {
 	p := k.arch.Paging
-	l := p.Levels[level]
+	l := p.Resolve(p.Levels[level])
 	n := 1 << l.Bits
 	if level == 0 {
 		n /= 2 // the upper half is the kernel's
@@ -207,8 +207,8 @@ func (k *Kernel) firstTable(table PFN, level int) (PFN, bool) {
 			return 0, false
 		}
 		e := k.arch.Uint(b[:p.EntrySize])
-		if e&p.Present != 0 && e&l.Leaf == 0 {
-			return PFN(e & p.Frame >> p.PageShift), true
+		if l.Present.Holds(e) && !l.Leaf.Holds(e) {
+			return PFN(e & l.Frame >> p.PageShift), true
 		}
 	}
 	return 0, false
@@ -274,7 +274,7 @@ func (k *Kernel) pcpOrder(i uint64) uint {
 	}
 	if p := k.arch.Paging; p != nil {
 		for n := len(p.Levels) - 1; n > 0; n-- {
-			if l := p.Levels[n-1]; l.Leaf != 0 {
+			if l := p.Levels[n-1]; l.Leaf.Mask != 0 {
 				return l.Shift - p.PageShift
 			}
 		}

@@ -29,6 +29,9 @@ func (s *Session) scan(why string, memory *guestmem.Snapshot) error {
 	if s.kernel == nil {
 		return fmt.Errorf("%w: it reached its %s before its kernel was up", ErrGuestFailed, why)
 	}
+	if err := s.refreshTables(); err != nil {
+		return err
+	}
 	began := time.Now()
 	s.progress("scanning at " + why)
 	f := &frozen{why: why, memory: memory, lost: s.m.Lost(), pause: s.pauseClock()}

@@ -81,6 +81,10 @@ func (s *Session) moduleLoaded(addr guestmem.GVA, seq uint64) {
 	if s.kernel == nil {
 		return
 	}
+	if err := s.refreshTables(); err != nil {
+		s.log.Warn("reading a module", "error", err)
+		return
+	}
 	m, err := s.kernel.Module(addr)
 	if err != nil {
 		s.log.Warn("reading a module", "error", err)

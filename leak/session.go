@@ -90,6 +90,7 @@ type Session struct {
 	tracker *hooks.Tracker
 	context *kernel.EventContext
 	kmem    *guestmem.AddressSpace // kernel page tables, from Started on
+	unmade  *ownTables             // the kernel's own tables, while they are not made
 	kernel  *kernel.Kernel         // reader of the kernel's structures, likewise
 	live    atomic.Pointer[guest]  // both, for other goroutines
 	modules *moduleFiles
@@ -176,7 +177,7 @@ func (s *Session) symbolOptions() *symbols.Options {
 // KernelEntered implements hv.Handler.
 func (s *Session) KernelEntered(pc guestmem.GVA, code []byte) (*hv.Plan, error) {
 	var bounds [2]uint64
-	for i, name := range [...]string{"_text", "_etext"} {
+	for i, name := range [...]string{"_text", "_end"} {
 		sym, err := s.img.Symbol(name)
 		if err != nil {
 			return nil, fmt.Errorf("finding the kernel's text: %w", err)
@@ -278,6 +279,9 @@ func (s *Session) moment(m *hooks.Moment, ev *hv.Event) error {
 		// Other vCPUs ran on until now, and their events are still to come:
 		// the scan waits for them.
 		s.waits = true
+		if err := s.refreshTables(); err != nil {
+			return err
+		}
 		s.memory = s.rehearse()
 		if err := s.m.Pause(context.Background()); err != nil {
 			return fmt.Errorf("pausing the guest: %w", err)
@@ -326,15 +330,9 @@ func (s *Session) started() error {
 	if err != nil {
 		return err
 	}
-	root, err := s.rootTable(early)
-	if err != nil {
+	if err := s.findTables(early); err != nil {
 		return err
 	}
-	s.kmem = early.WithRoot(root)
-	if s.kernel, err = kernel.New(s.kmem, s.m.Memory(), s.img, s.slide); err != nil {
-		return err
-	}
-	s.live.Store(&guest{s.kmem, s.kernel})
 	id, err := s.kernel.BuildID()
 	if err != nil {
 		return fmt.Errorf("reading the guest's build ID: %w", err)
@@ -344,21 +342,4 @@ func (s *Session) started() error {
 	}
 	s.progress("guest is running")
 	return nil
-}
-
-// rootTable returns where the kernel's own page tables start, through tables
-// that map the kernel's image.
-func (s *Session) rootTable(mem *guestmem.AddressSpace) (guestmem.GPA, error) {
-	var errs error
-	for _, name := range s.arch.Paging.RootSymbols {
-		gva, err := s.space.Addr(name)
-		if err == nil {
-			var gpa guestmem.GPA
-			if gpa, _, err = mem.Translate(gva); err == nil {
-				return gpa, nil
-			}
-		}
-		errs = errors.Join(errs, err)
-	}
-	return 0, fmt.Errorf("finding the kernel's page tables: %w", errs)
 }

@@ -8,36 +8,24 @@
 #   --update   look for a newer version even if the guest is there
 #
 # The folder is ${LEAKVISOR_CACHE:-${XDG_CACHE_HOME:-~/.cache}/leakvisor}/guests/NAME:
-#   manifest   KEY=VALUE lines: name, release, version, packages
+#   manifest   KEY=VALUE lines: name, release, version, packages, karch, cross,
+#              emulator (scripts/guests.sh says what these are)
 #   vmlinuz    the kernel image
 #   vmlinux    its debug symbols (ELF)
 #   build      where to point "make -C" to build a module
+#   busybox    for a foreign guest: its static busybox
+#
+# Packages of a foreign architecture come through lists of its own, in the
+# cache: the machine's apt is not told of the architecture.
 set -euo pipefail
+
+. "$(dirname "$0")/guests.sh"
 
 readonly format=1
 export LC_ALL=C
 
 say() { echo "guest: $*" >&2; }
 die() { say "$*"; exit 1; }
-
-# Sets what a name means: the meta packages to ask, in any order, and how the
-# name of the image package they depend on begins and ends.
-describe() {
-	case $1 in
-	x86_64-6.1-cloud)
-		metas=(linux-image-cloud-amd64 linux-image-6.1-cloud-amd64)
-		series=6.1 flavour=cloud-amd64 ;;
-	x86_64-6.12-cloud)
-		metas=(linux-image-cloud-amd64 linux-image-6.12-cloud-amd64)
-		series=6.12 flavour=cloud-amd64 ;;
-	x86_64-6.1)
-		metas=(linux-image-amd64 linux-image-6.1-amd64)
-		series=6.1 flavour=amd64 ;;
-	*)
-		return 1 ;;
-	esac
-}
-readonly names="x86_64-6.1-cloud x86_64-6.12-cloud x86_64-6.1"
 
 # Prints "VERSION RELEASE" for each version that apt knows of the guest's
 # image, newest first.
@@ -90,21 +78,34 @@ available() {
 	apt-cache show "$1=$2" >/dev/null 2>&1
 }
 
+# The tools in linux-kbuild-* run on this machine, for any kernel.
+is_tool() { [[ $1 == linux-kbuild-* ]]; }
+
+# Prints the package of tools with the guest's version, if the machine's lists
+# have it, else whatever they have.
+own_tool() {
+	if own apt-cache show "$1=$version" >/dev/null 2>&1; then
+		echo "$1=$version"
+	else
+		echo "$1"
+	fi
+}
+
 # Finds the newest version of which everything is there, and sets version,
-# release, image, debug and headers (packages, PACKAGE=VERSION each).
+# release, package_image, debug and headers (packages, PACKAGE=VERSION each).
 resolve() {
 	local image_package depends dependency
 
 	while read -r version release; do
-		image=
+		package_image=
 		for image_package in "linux-image-$release" \
 			"linux-image-$release-unsigned"; do
 			if available "$image_package" "$version"; then
-				image=$image_package=$version
+				package_image=$image_package=$version
 				break
 			fi
 		done
-		[ -n "$image" ] || continue
+		[ -n "$package_image" ] || continue
 		debug=linux-image-$release-dbg=$version
 		available "linux-headers-$release" "$version" || continue
 		headers=("linux-headers-$release=$version")
@@ -114,7 +115,9 @@ resolve() {
 		for dependency in $depends; do
 			case $dependency in
 			linux-headers-*-common | linux-kbuild-*)
-				if available "$dependency" "$version"; then
+				if is_tool "$dependency"; then
+					dependency=$(own_tool "$dependency")
+				elif available "$dependency" "$version"; then
 					dependency=$dependency=$version
 				fi
 				headers+=("$dependency") ;;
@@ -129,12 +132,42 @@ resolve() {
 
 # Old package lists name versions that the mirrors no longer have.
 update_lists() {
+	if [ -n "$foreign" ]; then
+		say "updating the package lists of $debian"
+		foreign_lists
+		apt-get update -qq -o Acquire::Retries=3 >&2 || true
+	fi
+	update_own_lists
+}
+
+# Makes apt use lists for the guest's architecture alone.
+foreign_lists() {
+	local dir=${guests%/guests}/apt/$debian
+
+	mkdir -p "$dir/lists/partial" "$dir/cache/archives/partial"
+	: > "$dir/status"
+	cat > "$dir/conf" <<-END
+		APT::Architecture "$debian";
+		APT::Architectures { "$debian"; };
+		APT::Sandbox::User "";
+		Dir::State "$dir";
+		Dir::State::lists "$dir/lists";
+		Dir::State::status "$dir/status";
+		Dir::Cache "$dir/cache";
+	END
+	export APT_CONFIG=$dir/conf
+}
+
+# Runs a command with the machine's own lists.
+own() { env -u APT_CONFIG "$@"; }
+
+update_own_lists() {
 	if [ "$(id -u)" = 0 ]; then
 		say "updating the package lists"
-		apt-get update -qq -o Acquire::Retries=3 >&2 || true
+		own apt-get update -qq -o Acquire::Retries=3 >&2 || true
 	elif command -v sudo >/dev/null && sudo -n true 2>/dev/null; then
 		say "updating the package lists"
-		sudo -n apt-get update -qq -o Acquire::Retries=3 >&2 || true
+		own sudo -n apt-get update -qq -o Acquire::Retries=3 >&2 || true
 	fi
 }
 
@@ -142,8 +175,13 @@ update_lists() {
 download() {
 	say "downloading ${2%%=*}"
 	mkdir "$temp/download"
-	(cd "$temp/download" && apt-get download -qq -o Acquire::Retries=3 \
-		-o APT::Sandbox::User= "$2" >&2) ||
+	local run=()
+
+	if is_tool "$2"; then
+		run=(own)
+	fi
+	(cd "$temp/download" && "${run[@]}" apt-get download -qq \
+		-o Acquire::Retries=3 -o APT::Sandbox::User= "$2" >&2) ||
 		die "cannot download $2: no network, or old package lists" \
 			"(run apt-get update)"
 	mv "$temp"/download/*.deb "$temp/$1.deb"
@@ -185,8 +223,8 @@ fetch() {
 	say "$name is Linux $release, $version"
 	mkdir "$temp/new"
 
-	download image "$image"
-	extract image "./boot/vmlinuz-$release" "$temp/new/vmlinuz"
+	download image "$package_image"
+	extract image "./boot/$image-$release" "$temp/new/vmlinuz"
 	for package in "${headers[@]}"; do
 		download headers "$package"
 		dpkg-deb -x "$temp/headers.deb" "$temp/new/tree" ||
@@ -195,6 +233,10 @@ fetch() {
 	done
 	make_relocatable
 	ln -s "tree/usr/src/linux-headers-$release" "$temp/new/build"
+	if [ -n "$foreign" ]; then
+		download busybox busybox-static
+		extract busybox ./bin/busybox "$temp/new/busybox"
+	fi
 	download debug "$debug"
 	say "extracting the debug symbols"
 	extract debug "./usr/lib/debug/boot/vmlinux-$release" "$temp/new/vmlinux"
@@ -204,9 +246,12 @@ fetch() {
 		name=$name
 		release=$release
 		version=$version
-		image=$image
+		image=$package_image
 		debug=$debug
 		headers=${headers[*]}
+		karch=$karch
+		cross=$cross
+		emulator=$emulator
 	END
 	# A folder can't be replaced in one step. The old one goes first, and
 	# until the new one is there, the guest is just not in the cache.
@@ -233,6 +278,10 @@ main() {
 	[ $# = 1 ] || die "usage: scripts/guest.sh [--update] NAME (one of: $names)"
 	name=$1
 	describe "$name" || die "no guest named $name (there are: $names)"
+	foreign=
+	if [ "$debian" != amd64 ]; then
+		foreign=1
+	fi
 
 	guests=${LEAKVISOR_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/leakvisor}/guests
 	mkdir -p "$guests" || die "cannot make $guests"

@@ -3,8 +3,14 @@
 # that reads registers (9.1 or newer), a C compiler, what kernel modules are
 # built with, and a static busybox. Does nothing where that is all there.
 #
-# usage: scripts/setup.sh [MORE PACKAGES]
+# usage: scripts/setup.sh [GUEST...] [-- PACKAGE...]
+#
+# With names of guests, as scripts/guest.sh takes them, also their emulators
+# and the cross compilers for their modules; without, what x86 guests need.
+# Behind -- stand more packages that are wanted.
 set -euo pipefail
+
+. "$(dirname "$0")/guests.sh"
 
 readonly qemu_needed=9.1
 # libelf1 is for objtool, which checks the modules that are built.
@@ -57,14 +63,15 @@ installed() {
 	[ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
 }
 
+# The version of an emulator, by its program's name.
 qemu_version() {
-	qemu-system-x86_64 --version 2>/dev/null |
+	"$1" --version 2>/dev/null |
 		sed -n 's/^QEMU emulator version \([0-9.]*\).*/\1/p'
 }
 
 qemu_is_new() {
 	local have
-	have=$(qemu_version) && [ -n "$have" ] &&
+	have=$(qemu_version "$1") && [ -n "$have" ] &&
 		dpkg --compare-versions "$have" ge "$qemu_needed"
 }
 
@@ -155,11 +162,12 @@ add_backports() {
 	die "found no apt source for $codename main to derive $suite from"
 }
 
+# Installs a package ($1) with an emulator.
 install_qemu() {
 	local codename suite
 
-	if candidate_is_new qemu-system-x86; then
-		apt_install qemu-system-x86
+	if candidate_is_new "$1"; then
+		apt_install "$1"
 		return
 	fi
 	codename=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
@@ -168,34 +176,50 @@ install_qemu() {
 	suite=$codename-backports
 	add_backports "$codename"
 	apt_update
-	candidate_is_new qemu-system-x86 "$suite" ||
-		die "neither $codename nor $suite has QEMU $qemu_needed or newer"
-	apt_install -t "$suite" qemu-system-x86
+	candidate_is_new "$1" "$suite" ||
+		die "neither $codename nor $suite has $1 $qemu_needed or newer"
+	apt_install -t "$suite" "$1"
 }
 
 main() {
-	local missing=() package
+	local missing=() emulators=() name named="" package entry all
 
 	command -v apt-get >/dev/null && command -v dpkg-query >/dev/null ||
 		die "this is no Debian: install QEMU >= $qemu_needed," \
 			"${packages[*]} by other means"
-	for package in "${packages[@]}" "$@"; do
+	all=("${packages[@]}")
+	for name in "$@"; do
+		shift
+		[ "$name" != -- ] || break
+		describe "$name" || die "no guest named $name (there are: $names)"
+		all+=("${compiler[@]}")
+		qemu_is_new "$emulator" || emulators+=("$emulator:$qemu")
+		named=1
+	done
+	if [ -z "$named" ]; then
+		describe x86_64-6.1-cloud
+		qemu_is_new "$emulator" || emulators+=("$emulator:$qemu")
+	fi
+	for package in "${all[@]}" "$@"; do
 		installed "$package" || missing+=("$package")
 	done
-	if [ ${#missing[@]} = 0 ] && qemu_is_new; then
-		say "all there (QEMU $(qemu_version))"
+	if [ ${#missing[@]} = 0 ] && [ ${#emulators[@]} = 0 ]; then
+		say "all there (QEMU $(qemu_version "$emulator"))"
 		return
 	fi
 	apt_update
 	if [ ${#missing[@]} -gt 0 ]; then
 		apt_install "${missing[@]}"
 	fi
-	if ! qemu_is_new; then
-		install_qemu
-		qemu_is_new || die "QEMU is $(qemu_version), $qemu_needed is needed:" \
-			"another qemu-system-x86_64 comes first in PATH"
-	fi
-	say "done (QEMU $(qemu_version))"
+	for entry in ${emulators[@]+"${emulators[@]}"}; do
+		emulator=${entry%%:*} qemu=${entry#*:}
+		qemu_is_new "$emulator" && continue
+		install_qemu "$qemu"
+		qemu_is_new "$emulator" ||
+			die "$emulator is $(qemu_version "$emulator")," \
+				"$qemu_needed is needed: another one comes first in PATH"
+	done
+	say "done (QEMU $(qemu_version "$emulator"))"
 }
 
 main "$@"

@@ -40,6 +40,7 @@ func (w *frameWalker) unwind(_ uint64, start frameState, stack copied, out []gue
 		if pc == 0 {
 			return n, true
 		}
+		pc |= w.space.im.arch.Call.Signed
 		if !w.space.maybeCode(pc) {
 			return n, false
 		}

@@ -6,6 +6,7 @@ import (
 	"debug/elf"
 
 	"github.com/leakvisor/leakvisor/arch"
+	"github.com/leakvisor/leakvisor/arch/arm"
 	"github.com/leakvisor/leakvisor/arch/x86"
 )
 
@@ -13,6 +14,7 @@ import (
 func Archs() []*arch.Arch {
 	return []*arch.Arch{
 		x86.AMD64(),
+		arm.ARM64(),
 	}
 }
 

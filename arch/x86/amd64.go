@@ -53,11 +53,11 @@ func AMD64() *arch.Arch {
 			Canonical: true,
 			Levels: []arch.Level{
 				{Name: "pgd", Shift: 39, Bits: 9},
-				{Name: "pud", Shift: 30, Bits: 9, Leaf: pagePSE},
-				{Name: "pmd", Shift: 21, Bits: 9, Leaf: pagePSE},
+				{Name: "pud", Shift: 30, Bits: 9, Leaf: arch.AllSet(pagePSE)},
+				{Name: "pmd", Shift: 21, Bits: 9, Leaf: arch.AllSet(pagePSE)},
 				{Name: "pte", Shift: 12, Bits: 9},
 			},
-			Present:       pagePresent,
+			Present:       arch.AllSet(pagePresent),
 			Frame:         0x000f_ffff_ffff_f000,
 			RootSymbols:   []string{"init_top_pgt", "swapper_pg_dir"},
 			RootRegister:  "cr3",
@@ -82,13 +82,11 @@ func AMD64() *arch.Arch {
 		},
 		Text: text{bits: 64},
 		QEMU: &arch.QEMU{
-			Binary:    "qemu-system-x86_64",
-			Package:   "qemu-system-x86",
-			Machine:   "pc",
-			CPU:       "qemu64",
-			Console:   "ttyS0",
-			LowRAMMax: 3 << 30,
-			HighRAM:   4 << 30,
+			Binary:  "qemu-system-x86_64",
+			Package: "qemu-system-x86",
+			Machine: "pc",
+			CPU:     "qemu64",
+			Console: "ttyS0",
 		},
 	}
 }

@@ -42,8 +42,8 @@ const deadline = 3 * time.Minute
 // start starts `leakvisor run` on a guest that does what script says.
 func (r *guestRun) start(t *testing.T, g *guests.Guest, script string, modules []guests.Built, flags ...string) {
 	t.Helper()
-	if _, err := exec.LookPath("qemu-system-x86_64"); err != nil {
-		guests.Missing(t, "qemu-system-x86_64", "scripts/setup.sh installs it")
+	if _, err := exec.LookPath(g.Emulator); err != nil {
+		guests.Missing(t, g.Emulator, "scripts/setup.sh "+g.Name+" installs it")
 	}
 	r.dir = t.TempDir()
 	if r.kernel == "" {
@@ -53,7 +53,7 @@ func (r *guestRun) start(t *testing.T, g *guests.Guest, script string, modules [
 		r.vmlinux = g.VMLinux
 	}
 	if r.initrd == "" {
-		r.initrd = guests.Initramfs(t, script, modules...)
+		r.initrd = guests.Initramfs(t, g, script, modules...)
 	}
 	args := []string{"run", "--kernel", r.kernel, "--vmlinux", r.vmlinux, "--initrd", r.initrd,
 		"--append", "quiet panic=-1", "--timeout", deadline.String(), "--console", r.path("console"), "--format", "json", "--output", r.path("report"), "--hv", "qemu"}

@@ -90,7 +90,7 @@ func TestKVMBed(t *testing.T) {
 
 	g := guests.Find(t, guests.Default)
 	modules := []guests.Built{guests.Module(t, g, "holder"), guests.Module(t, g, "groundtruth"), guests.Module(t, g, "rmmodleak")}
-	initrd := guests.Initramfs(t, plantScript, modules...)
+	initrd := guests.Initramfs(t, g, plantScript, modules...)
 	// What QEMU's plugin says. It leaves the symbols' cache behind, so that
 	// the bed needs no debug information.
 	want := map[int][]string{}

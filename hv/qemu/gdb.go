@@ -26,9 +26,10 @@ var errGDB = errors.New("qemu: the gdb stub broke the protocol")
 // stops a running one. It acknowledges each packet once, and that matters: a
 // byte that QEMU does not expect stops the guest.
 type gdb struct {
-	mu   sync.Mutex
-	conn net.Conn
-	in   *bufio.Reader
+	mu      sync.Mutex
+	conn    net.Conn
+	in      *bufio.Reader
+	numbers map[string]int // of registers, by name
 }
 
 func newGDB(conn net.Conn) *gdb {
@@ -40,14 +41,29 @@ func newGDB(conn net.Conn) *gdb {
 func (g *gdb) handshake(ctx context.Context) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	answer, err := g.ask(ctx, "qXfer:features:read:target.xml:0,ffb")
-	if err != nil {
-		return err
+	var err error
+	g.numbers, err = parseTarget(func(name string) (string, error) { return g.annex(ctx, name) })
+	return err
+}
+
+// annex reads a whole part of the target description.
+func (g *gdb) annex(ctx context.Context, name string) (string, error) {
+	const most, chunk = 4 << 20, 0xffb
+	var out strings.Builder
+	for out.Len() < most {
+		answer, err := g.ask(ctx, fmt.Sprintf("qXfer:features:read:%s:%x,%x", name, out.Len(), chunk))
+		if err != nil {
+			return "", err
+		}
+		if answer == "" || (answer[0] != 'm' && answer[0] != 'l') {
+			return "", fmt.Errorf("%w: no target description: %.40q", errGDB, answer)
+		}
+		out.WriteString(answer[1:])
+		if answer[0] == 'l' {
+			return out.String(), nil
+		}
 	}
-	if answer == "" || (answer[0] != 'm' && answer[0] != 'l') {
-		return fmt.Errorf("%w: no target description: %.40q", errGDB, answer)
-	}
-	return nil
+	return "", fmt.Errorf("%w: the target description %s is too large", errGDB, name)
 }
 
 // interrupt asks for the guest to be stopped; QEMU's main loop acts on it as

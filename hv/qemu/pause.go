@@ -290,6 +290,9 @@ func (m *Machine) Registers(ctx context.Context, vcpu int) (map[string]uint64, e
 	numbers := make([]int, len(regs))
 	for i, r := range regs {
 		numbers[i] = r.GDB
+		if n, ok := m.gdb.numbers[r.Name]; ok && r.GDB < 0 {
+			numbers[i] = n
+		}
 	}
 	raw, err := m.gdb.registers(ctx, vcpu, numbers)
 	if err != nil {

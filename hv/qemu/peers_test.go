@@ -155,7 +155,9 @@ func TestGDBRegisters(t *testing.T) {
 	g := fakeGDB(t, func(p string) string {
 		switch p {
 		case "qXfer:features:read:target.xml:0,ffb":
-			return "m<target/>"
+			return "m<target>"
+		case "qXfer:features:read:target.xml:8,ffb":
+			return "l</target>"
 		case "Hg2":
 			return "!+$T02thread:01;#04+$OK#9a" // a stop reply comes first
 		case "p0":

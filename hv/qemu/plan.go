@@ -115,9 +115,13 @@ func (p *armed) addPaging(a *arch.Arch) {
 	if err != nil {
 		return
 	}
-	row := pagingRow{entrySize: uint8(t.EntrySize), canonical: b2u(t.Canonical), root: root, extra: noRead, present: t.Present, frame: t.Frame}
+	row := pagingRow{entrySize: uint8(t.EntrySize), canonical: b2u(t.Canonical), upper: b2u(t.UpperHalf), root: root, extra: noRead, frame: t.Frame}
 	add := func(l arch.Level) {
-		row.level[row.levels] = levelRow{leaf: l.Leaf, shift: uint32(l.Shift), bits: uint32(l.Bits)}
+		l = t.Resolve(l)
+		row.level[row.levels] = levelRow{
+			leaf: l.Leaf, present: l.Present, frame: l.Frame,
+			shift: uint32(l.Shift), bits: uint32(l.Bits),
+		}
 		row.levels++
 	}
 	if t.Extra != nil {

@@ -73,16 +73,18 @@ type control struct {
 }
 
 type pagingRow struct {
-	levels                            uint32
-	entrySize, canonical, root, extra uint8
-	present, frame                    uint64
-	extraMask                         uint64
-	level                             [maxLevels]levelRow
+	levels                                   uint32
+	entrySize, canonical, root, extra, upper uint8
+	_                                        [7]uint8
+	frame                                    uint64
+	extraMask                                uint64
+	level                                    [maxLevels]levelRow
 }
 
 type levelRow struct {
-	leaf        uint64
-	shift, bits uint32
+	leaf, present arch.Match
+	frame         uint64
+	shift, bits   uint32
 }
 
 type planHeader struct {

@@ -3,32 +3,55 @@ package guests
 import (
 	"bytes"
 	"context"
+	"debug/elf"
 	"fmt"
 	"os/exec"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/leakvisor/leakvisor/arch"
+	"github.com/leakvisor/leakvisor/arch/all"
 )
 
 // boot runs a guest in plain QEMU to its end, and returns its console.
 func boot(t *testing.T, g *Guest, cpus int, script string, modules ...Built) string {
 	t.Helper()
-	qemu, err := exec.LookPath("qemu-system-x86_64")
+	qemu, err := exec.LookPath(g.Emulator)
 	if err != nil {
-		Missing(t, "qemu-system-x86_64", "scripts/setup.sh installs it")
+		Missing(t, g.Emulator, "scripts/setup.sh "+g.Name+" installs it")
 	}
+	machine := row(t, g).QEMU
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
-	command := exec.CommandContext(ctx, qemu, "-M", "q35", "-m", "512", "-smp", fmt.Sprint(cpus),
+	command := exec.CommandContext(ctx, qemu, "-M", machine.Machine, "-m", "512", "-smp", fmt.Sprint(cpus),
 		"-nodefaults", "-display", "none", "-serial", "stdio", "-no-reboot",
-		"-kernel", g.Kernel, "-initrd", Initramfs(t, script, modules...),
-		"-append", "console=ttyS0 quiet panic=-1")
+		"-kernel", g.Kernel, "-initrd", Initramfs(t, g, script, modules...),
+		"-append", "console="+machine.Console+" quiet panic=-1")
+	if machine.CPU != "" {
+		command.Args = append(command.Args, "-cpu", machine.CPU)
+	}
 	var console bytes.Buffer
 	command.Stdout, command.Stderr = &console, &console
 	if err := command.Run(); err != nil {
 		t.Fatalf("%s: %v\n%s", g.Name, err, console.Bytes())
 	}
 	return console.String()
+}
+
+// row returns the architecture of a guest.
+func row(t *testing.T, g *Guest) *arch.Arch {
+	t.Helper()
+	f, err := elf.Open(g.VMLinux)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	a := all.ByELF(f.Machine, f.Class, f.Data)
+	if a == nil || a.QEMU == nil {
+		t.Fatalf("%s: no emulator is known", g.Name)
+	}
+	return a
 }
 
 // The modules load, plant what they say, and do the kernel no harm.

@@ -24,6 +24,14 @@ type Guest struct {
 	Kernel, VMLinux string
 	// Headers is the folder that modules are built in (make -C).
 	Headers string
+	// KernelArch is what the kernel's makefiles call its architecture, empty
+	// for this machine's; Cross is the prefix of its compiler and binutils.
+	KernelArch, Cross string
+	// Busybox is a static busybox that runs in the guest; empty where this
+	// machine's does.
+	Busybox string
+	// Emulator is the QEMU program that runs the guest.
+	Emulator string
 }
 
 // MissingError says that something a test needs is not on this machine.
@@ -59,8 +67,22 @@ func Open(name string) (*Guest, error) {
 		Kernel:  filepath.Join(dir, "vmlinuz"),
 		VMLinux: filepath.Join(dir, "vmlinux"),
 		Headers: filepath.Join(dir, "build"),
+
+		KernelArch: manifest["karch"],
+		Cross:      manifest["cross"],
+		Emulator:   manifest["emulator"],
 	}
-	for _, file := range []string{g.Kernel, g.VMLinux, filepath.Join(g.Headers, "Makefile")} {
+	if g.Emulator == "" {
+		g.Emulator = "qemu-system-x86_64"
+	}
+	if busybox := filepath.Join(dir, "busybox"); g.Cross != "" {
+		g.Busybox = busybox
+	}
+	files := []string{g.Kernel, g.VMLinux, filepath.Join(g.Headers, "Makefile")}
+	if g.Busybox != "" {
+		files = append(files, g.Busybox)
+	}
+	for _, file := range files {
 		if _, err := os.Stat(file); err != nil {
 			return nil, missing
 		}

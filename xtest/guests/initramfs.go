@@ -33,6 +33,8 @@ type InitramfsOptions struct {
 	// Modules are .ko files on this machine. The guest has them as
 	// /modules/NAME.ko.
 	Modules []string
+	// Busybox is a static busybox for the guest; empty for this machine's.
+	Busybox string
 	// Files are further files on this machine, by their path in the guest.
 	Files map[string]string
 }
@@ -40,9 +42,9 @@ type InitramfsOptions struct {
 // Initramfs writes an initramfs for a test into a folder that goes when the
 // test ends, and returns its path. It skips, or fails, the test when there is
 // no static busybox.
-func Initramfs(t testing.TB, script string, modules ...Built) string {
+func Initramfs(t testing.TB, g *Guest, script string, modules ...Built) string {
 	t.Helper()
-	options := InitramfsOptions{Script: script}
+	options := InitramfsOptions{Script: script, Busybox: g.Busybox}
 	for _, module := range modules {
 		options.Modules = append(options.Modules, module.Stripped)
 	}
@@ -76,9 +78,12 @@ func WriteInitramfsFile(file string, options InitramfsOptions) (err error) {
 
 // WriteInitramfs writes an archive that is the same for the same options.
 func WriteInitramfs(w io.Writer, options InitramfsOptions) error {
-	busybox, err := staticBusybox()
-	if err != nil {
-		return err
+	busybox := options.Busybox
+	if busybox == "" {
+		var err error
+		if busybox, err = staticBusybox(); err != nil {
+			return err
+		}
 	}
 	records := []cpio.Record{
 		cpio.Directory("bin", 0o755),

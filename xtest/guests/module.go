@@ -90,10 +90,13 @@ func buildInto(g *Guest, sources, name, dir string) (err error) {
 	}
 	// The guest's configuration wants BTF in modules, and that takes tools and
 	// a vmlinux that nobody here needs.
-	if err := run("make", "-s", "-C", g.Headers, "M="+filepath.Join(src, name),
+	args := []string{"-s", "-C", g.Headers, "M=" + filepath.Join(src, name),
 		"CONFIG_DEBUG_INFO_BTF_MODULES=",
-		"KCFLAGS=-ffile-prefix-map="+src+"=testdata/modules",
-		"modules"); err != nil {
+		"KCFLAGS=-ffile-prefix-map=" + src + "=testdata/modules"}
+	if g.Cross != "" {
+		args = append(args, "ARCH="+g.KernelArch, "CROSS_COMPILE="+g.Cross)
+	}
+	if err := run("make", append(args, "modules")...); err != nil {
 		return err
 	}
 	ko := name + ".ko"
@@ -103,7 +106,7 @@ func buildInto(g *Guest, sources, name, dir string) (err error) {
 	if err := os.Rename(filepath.Join(src, name, ko), filepath.Join(result, "debug", ko)); err != nil {
 		return err
 	}
-	if err := run("strip", "--strip-debug", "-o", filepath.Join(result, ko),
+	if err := run(g.Cross+"strip", "--strip-debug", "-o", filepath.Join(result, ko),
 		filepath.Join(result, "debug", ko)); err != nil {
 		return err
 	}
@@ -159,7 +162,7 @@ func compilerOf(g *Guest) (string, error) {
 			continue
 		}
 		name := fields[len(fields)-1]
-		return name[strings.LastIndexByte(name, ')')+1:], nil
+		return g.Cross + name[strings.LastIndexByte(name, ')')+1:], nil
 	}
 	return "", fmt.Errorf("%s: no compiler in .kernelvariables", g.Headers)
 }

@@ -53,6 +53,8 @@ static const uint8_t *physical(uint64_t gpa, uint64_t *left)
 	return NULL;
 }
 
+static bool holds(struct match m, uint64_t v) { return m.mask && (v & m.mask) == m.value; }
+
 /* Returns what is at addr; *left is how much of it is in one piece. */
 static const uint8_t *translate(const struct vcpu *v, uint64_t addr, uint64_t *left)
 {
@@ -63,6 +65,8 @@ static const uint8_t *translate(const struct vcpu *v, uint64_t addr, uint64_t *l
 
 	if (t->canonical && sign != 0 && sign != -1)
 		return NULL;
+	if (t->upper && ~addr >> (top->shift + top->bits))
+		return NULL;
 	for (unsigned i = v->first; i < t->nlevels; i++) {
 		const struct level *l = &t->levels[i];
 		uint64_t index = (addr >> l->shift) & (((uint64_t)1 << l->bits) - 1);
@@ -70,17 +74,17 @@ static const uint8_t *translate(const struct vcpu *v, uint64_t addr, uint64_t *l
 		if (!p || *left < t->entry_size)
 			return NULL;
 		uint64_t entry = number(p, t->entry_size);
-		if (!(entry & t->present))
+		if (!holds(l->present, entry))
 			return NULL;
-		if (i == t->nlevels - 1 || entry & l->leaf) {
+		if (i == t->nlevels - 1 || holds(l->leaf, entry)) {
 			uint64_t in_page = ((uint64_t)1 << l->shift) - 1, in_ram;
-			p = physical((entry & t->frame & ~in_page) | (addr & in_page), &in_ram);
+			p = physical((entry & l->frame & ~in_page) | (addr & in_page), &in_ram);
 			*left = in_page + 1 - (addr & in_page);
 			if (p && in_ram < *left)
 				*left = in_ram;
 			return p;
 		}
-		table = entry & t->frame;
+		table = entry & l->frame;
 	}
 	return NULL;
 }

@@ -71,9 +71,15 @@ struct paging {
 	uint32_t nlevels; /* 0: not known, memory is read through QEMU */
 	uint8_t entry_size, canonical;
 	uint8_t root, extra; /* registers; extra may be NONE */
-	uint64_t present, frame;
+	uint8_t upper;       /* map only addresses with all bits above theirs set */
+	uint8_t pad[7];
+	uint64_t frame;      /* mask of the root's address */
 	uint64_t extra_mask; /* without one of these bits in extra, level 0 is not in use */
-	struct level { uint64_t leaf; uint32_t shift, bits; } levels[MAX_LEVELS];
+	struct level {
+		struct match { uint64_t mask, value; } leaf, present;
+		uint64_t frame;
+		uint32_t shift, bits;
+	} levels[MAX_LEVELS];
 };
 
 /* Offsets are from the plan's own start. */

@@ -38,9 +38,10 @@ static struct kmem_cache *own(void)
 			gt_planted(p, (size));        \
 	}
 
+/* Some architectures have no caches for the sizes below 128, or 192. */
 LEAK(kmalloc, 512, kmalloc(512, GFP_KERNEL))
-LEAK(kmalloc_8, 8, kmalloc(8, GFP_KERNEL))
-LEAK(kmalloc_96, 96, kmalloc(96, GFP_KERNEL))
+LEAK(kmalloc_8, ksize(p), kmalloc(8, GFP_KERNEL))
+LEAK(kmalloc_96, ksize(p), kmalloc(96, GFP_KERNEL))
 LEAK(kmalloc_8k, 8192, kmalloc(8192, GFP_KERNEL))
 LEAK(kmalloc_opaque, 256, kmalloc(opaque(256), GFP_KERNEL))
 LEAK(kmalloc_atomic, 512, kmalloc(512, GFP_ATOMIC))
@@ -48,10 +49,10 @@ LEAK(kmalloc_accounted, 512, kmalloc(512, GFP_KERNEL_ACCOUNT))
 LEAK(kmalloc_reclaimable, 512, kmalloc(512, GFP_KERNEL | __GFP_RECLAIMABLE))
 LEAK(kmalloc_dma, 512, kmalloc(512, GFP_KERNEL | GFP_DMA))
 LEAK(kzalloc, 128, kzalloc(128, GFP_KERNEL))
-LEAK(kmalloc_node, 192, kmalloc_node(192, GFP_KERNEL, first_online_node))
-LEAK(kmalloc_node_opaque, 192,
+LEAK(kmalloc_node, ksize(p), kmalloc_node(192, GFP_KERNEL, first_online_node))
+LEAK(kmalloc_node_opaque, ksize(p),
      kmalloc_node(opaque(192), GFP_KERNEL, first_online_node))
-LEAK(kzalloc_node, 192, kzalloc_node(192, GFP_KERNEL, NUMA_NO_NODE))
+LEAK(kzalloc_node, ksize(p), kzalloc_node(192, GFP_KERNEL, NUMA_NO_NODE))
 LEAK(kcalloc, 512, kcalloc(opaque(16), 32, GFP_KERNEL))
 LEAK(kcalloc_node, 512, kcalloc_node(opaque(16), 32, GFP_KERNEL, 0))
 LEAK(kmalloc_array, 1024, kmalloc_array(opaque(4), 256, GFP_KERNEL))

@@ -48,7 +48,7 @@ func prepare(name, script, out string, modules []string) error {
 	if err := link(guest.VMLinux, filepath.Join(out, "vmlinux")); err != nil {
 		return err
 	}
-	options := guests.InitramfsOptions{Script: script}
+	options := guests.InitramfsOptions{Script: script, Busybox: guest.Busybox}
 	for _, module := range modules {
 		built, err := guests.Build(guest, module)
 		if err != nil {

@@ -1,0 +1,56 @@
+# What the guests are, for setup.sh and guest.sh; to be sourced.
+
+# Sets what a name means:
+#   metas      meta packages to ask, in any order
+#   series, flavour   how the image package they depend on begins and ends
+#   debian     Debian's name of the architecture
+#   karch      the kernel's name of it (make ARCH=)
+#   cross      prefix of the cross compiler, empty for the machine's own
+#   compiler   packages with that
+#   image      the kernel image's name in the package, without the release
+#   emulator, qemu   QEMU's program and the package that has it
+describe() {
+	compiler=() cross= image=vmlinuz
+	case $1 in
+	x86_64-*)
+		debian=amd64 karch=x86
+		emulator=qemu-system-x86_64 qemu=qemu-system-x86 ;;
+	arm64-*)
+		debian=arm64 karch=arm64 cross=aarch64-linux-gnu-
+		compiler=(gcc-12-aarch64-linux-gnu)
+		emulator=qemu-system-aarch64 qemu=qemu-system-arm ;;
+	armhf-*)
+		debian=armhf karch=arm cross=arm-linux-gnueabihf-
+		compiler=(gcc-12-arm-linux-gnueabihf)
+		emulator=qemu-system-arm qemu=qemu-system-arm ;;
+	s390x-*)
+		debian=s390x karch=s390 cross=s390x-linux-gnu-
+		compiler=(gcc-12-s390x-linux-gnu)
+		emulator=qemu-system-s390x qemu=qemu-system-misc ;;
+	*)
+		return 1 ;;
+	esac
+	case $1 in
+	x86_64-6.1-cloud)
+		metas=(linux-image-cloud-amd64 linux-image-6.1-cloud-amd64)
+		series=6.1 flavour=cloud-amd64 ;;
+	x86_64-6.12-cloud)
+		metas=(linux-image-cloud-amd64 linux-image-6.12-cloud-amd64)
+		series=6.12 flavour=cloud-amd64 ;;
+	x86_64-6.1)
+		metas=(linux-image-amd64 linux-image-6.1-amd64)
+		series=6.1 flavour=amd64 ;;
+	arm64-6.1-cloud)
+		metas=(linux-image-cloud-arm64)
+		series=6.1 flavour=cloud-arm64 ;;
+	armhf-6.1)
+		metas=(linux-image-armmp)
+		series=6.1 flavour=armmp ;;
+	s390x-6.1)
+		metas=(linux-image-s390x)
+		series=6.1 flavour=s390x ;;
+	*)
+		return 1 ;;
+	esac
+}
+readonly names="x86_64-6.1-cloud x86_64-6.12-cloud x86_64-6.1 arm64-6.1-cloud armhf-6.1 s390x-6.1"
