@@ -23,8 +23,9 @@ var errGDB = errors.New("qemu: the gdb stub broke the protocol")
 
 // gdb is a client of QEMU's gdb stub (GDB manual, appendix "Remote Serial
 // Protocol"). It reads registers and physical memory of a paused guest, and
-// stops a running one. It acknowledges each packet once, and that matters: a
-// byte that QEMU does not expect stops the guest.
+// stops a running one. It acknowledges the last of the packets that arrived,
+// once, and that matters: QEMU takes one "+" for what it sent last; any byte
+// more stops the guest, if that has been let go by then.
 type gdb struct {
 	mu      sync.Mutex
 	conn    net.Conn
@@ -84,13 +85,18 @@ func (g *gdb) absorb() error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	// What QEMU sent before it said "paused" on QMP is here already.
+	some := false
 	for g.in.Buffered() > 0 || pending(g.conn) > 0 {
 		g.deadline(context.Background())
 		if _, err := g.packet(); err != nil {
 			return err
 		}
+		some = true
 	}
-	return nil
+	if !some {
+		return nil
+	}
+	return g.acknowledge()
 }
 
 // registers reads registers of vcpu, which counts from 0, by their numbers;
@@ -129,7 +135,10 @@ func (g *gdb) registers(ctx context.Context, vcpu int, numbers []int) ([][]byte,
 			return nil, fmt.Errorf("%w: register %d: %.40q", errGDB, n, answer)
 		}
 	}
-	return out, nil
+	if len(questions) == 0 {
+		return out, nil
+	}
+	return out, g.acknowledge()
 }
 
 // readPhysical fills buf from guest physical memory.
@@ -179,14 +188,18 @@ func (g *gdb) ask(ctx context.Context, command string) (string, error) {
 	if _, err := g.conn.Write(appendPacket(nil, command)); err != nil {
 		return "", fmt.Errorf("qemu: gdb stub: %w", err)
 	}
-	return g.answer(command)
+	answer, err := g.answer(command)
+	if err != nil {
+		return "", err
+	}
+	return answer, g.acknowledge()
 }
 
 func appendPacket(b []byte, command string) []byte {
 	return fmt.Appendf(b, "$%s#%02x", command, checksum([]byte(command)))
 }
 
-// answer reads the answer to a command.
+// answer reads the answer to a command, and does not acknowledge it.
 func (g *gdb) answer(command string) (string, error) {
 	for range 16 {
 		p, err := g.packet()
@@ -200,7 +213,15 @@ func (g *gdb) answer(command string) (string, error) {
 	return "", fmt.Errorf("%w: no answer to %.20s", errGDB, command)
 }
 
-// packet reads one packet and acknowledges it.
+// acknowledge tells QEMU that what it sent last has arrived.
+func (g *gdb) acknowledge() error {
+	if _, err := g.conn.Write([]byte{'+'}); err != nil {
+		return fmt.Errorf("qemu: gdb stub: %w", err)
+	}
+	return nil
+}
+
+// packet reads one packet.
 func (g *gdb) packet() (string, error) {
 	for skipped := 0; ; skipped++ {
 		c, err := g.in.ReadByte()
@@ -226,9 +247,6 @@ func (g *gdb) packet() (string, error) {
 	}
 	if want := fmt.Sprintf("%02x", checksum(raw)); !strings.EqualFold(string(sum[:]), want) {
 		return "", fmt.Errorf("%w: checksum %q, want %q", errGDB, sum, want)
-	}
-	if _, err := g.conn.Write([]byte{'+'}); err != nil {
-		return "", fmt.Errorf("qemu: gdb stub: %w", err)
 	}
 	return expand(raw)
 }

@@ -187,6 +187,39 @@ func TestGDBRegisters(t *testing.T) {
 	}
 }
 
+// TestGDBAcknowledges: one "+" for all the answers to one question, or to many
+// at once. QEMU would take a second one for a wish to stop.
+func TestGDBAcknowledges(t *testing.T) {
+	mine, theirs, err := connPair("gdb")
+	if err != nil {
+		t.Fatal(err)
+	}
+	peer, err := net.FileConn(theirs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = theirs.Close()
+	defer peer.Close()
+	g := newGDB(mine)
+	if _, err := io.WriteString(peer, "+$T02thread:01;#04+$OK#9a+$11#62+$22#64+$33#66$T02thread:01;#04"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := g.registers(shortly(t), 1, []int{0, 1, 2}); err != nil {
+		t.Fatal(err)
+	}
+	if err := g.absorb(); err != nil {
+		t.Fatal(err)
+	}
+	if err := g.absorb(); err != nil { // nothing has come
+		t.Fatal(err)
+	}
+	g.Close()
+	said, err := io.ReadAll(peer)
+	if want := "$Hg2#e1+$p0#a0$p1#a1$p2#a2++"; err != nil || string(said) != want {
+		t.Errorf("it said %q, %v, want %q", said, err, want)
+	}
+}
+
 func TestGDBHostile(t *testing.T) {
 	for name, answer := range map[string]string{
 		"checksum": "!+$OK#00",
