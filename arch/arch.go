@@ -88,6 +88,9 @@ type Linux struct {
 	// ReturnThunks are symbols to which a jump is a return in disguise; those
 	// that a kernel lacks are skipped.
 	ReturnThunks []string
+	// ReturnTracers are symbols that tracers put in the place of return
+	// addresses; those that a kernel lacks are skipped.
+	ReturnTracers []string
 	// TextPatchers are functions that rewrite the kernel's own text once at
 	// boot, before other CPUs run, and allocate nothing; those that a kernel
 	// lacks are skipped. When all have run, function entries and returns have
@@ -157,6 +160,15 @@ func (a *Arch) Reg(name string) (Reg, bool) {
 
 // Word reads one machine word from the start of b.
 func (a *Arch) Word(b []byte) uint64 { return a.Uint(b[:a.WordSize]) }
+
+// PutWord writes one machine word to the start of b.
+func (a *Arch) PutWord(b []byte, v uint64) {
+	if a.WordSize == 4 {
+		a.Order.PutUint32(b, uint32(v))
+		return
+	}
+	a.Order.PutUint64(b, v)
+}
 
 // Uint reads an unsigned integer of len(b) bytes: 1, 2, 4 or 8; other
 // lengths read as zero.

@@ -57,6 +57,8 @@ type Target struct {
 type Plan struct {
 	Hooks   []hv.Hook
 	Targets []Target
+	// ReturnTracers are what tracers put in the place of return addresses.
+	ReturnTracers map[guestmem.GVA]bool
 	// Gaps say what could not be hooked and so makes verdicts unknown.
 	Gaps []string
 	// Noted says that what the kernel tells its own kmemleak is hooked.
@@ -78,6 +80,12 @@ func BuildPlan(a *arch.Arch, code Code, slide uint64, o PlanOptions) (*Plan, err
 	for _, name := range a.Linux.ReturnThunks {
 		for _, s := range code.Symbols(name) {
 			b.thunks[s.Addr] = true
+		}
+	}
+	b.plan.ReturnTracers = map[guestmem.GVA]bool{}
+	for _, name := range a.Linux.ReturnTracers {
+		for _, s := range code.Symbols(name) {
+			b.plan.ReturnTracers[b.gva(s.Addr)] = true
 		}
 	}
 	stack := o.StackBytes

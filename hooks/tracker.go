@@ -151,6 +151,7 @@ func (t *Tracker) object(ev *hv.Event) Object {
 // backtrace unwinds from a function's first instruction. The result is valid
 // until the next call.
 func (t *Tracker) backtrace(ev *hv.Event) []guestmem.GVA {
+	t.restore(ev)
 	t.frames[0] = ev.PC
 	at, known := ev.PC, 1
 	if t.arch.Call.Link != "" {
@@ -164,11 +165,33 @@ func (t *Tracker) backtrace(ev *hv.Event) []guestmem.GVA {
 	return t.frames[:known+n]
 }
 
+// restore puts back, in the copied stack, the return addresses of the calls in
+// progress around ev: return probes and the function graph tracer put those of
+// their own code in their place, where no unwinder gets any further.
+func (t *Tracker) restore(ev *hv.Event) {
+	if len(t.plan.ReturnTracers) == 0 || t.arch.Call.Link != "" {
+		return
+	}
+	for sp, head := range t.open {
+		at := uint64(sp - ev.SP)
+		if sp < ev.SP || at+uint64(t.arch.WordSize) > uint64(len(ev.Stack)) {
+			continue
+		}
+		if t.plan.ReturnTracers[guestmem.GVA(t.arch.Word(ev.Stack[at:]))] {
+			outermost := head
+			for t.calls[outermost].next >= 0 {
+				outermost = t.calls[outermost].next
+			}
+			t.arch.PutWord(ev.Stack[at:], uint64(t.calls[outermost].ret))
+		}
+	}
+}
+
 // stale says whether the chain at head cannot be the callers by tail call of
 // the function that ev enters.
 func (t *Tracker) stale(head int32, ev *hv.Event) bool {
 	for i := head; i >= 0; i = t.calls[i].next {
-		if t.calls[i].ret != ev.Return || t.calls[i].hook == int32(ev.Hook) {
+		if t.calls[i].ret != ev.Return && !t.plan.ReturnTracers[ev.Return] || t.calls[i].hook == int32(ev.Hook) {
 			return true
 		}
 	}

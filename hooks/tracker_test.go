@@ -137,6 +137,53 @@ func TestTrackerFailures(t *testing.T) {
 	b.live(Slab)
 }
 
+// TestTrackerReturnProbe: a probe replaces the return address of a call in
+// progress, behind its entry.
+func TestTrackerReturnProbe(t *testing.T) {
+	b := newBench(t, "__kmalloc", "__kmalloc_large_node")
+	b.tr.plan.ReturnTracers = map[guestmem.GVA]bool{0x7777: true}
+	b.tr.unwind = frames{}
+	b.enter("__kmalloc", 0x1010, 0xaaaa, 1<<16)
+	stack := binary.LittleEndian.AppendUint64(nil, 0xbbbb)
+	stack = binary.LittleEndian.AppendUint64(stack, 0)
+	stack = binary.LittleEndian.AppendUint64(stack, 0x7777)
+	b.tr.Event(&hv.Event{Kind: hv.Entry, Hook: b.id["__kmalloc_large_node"], Seq: 9, PC: 0x2000, SP: 0x1000, Return: 0xbbbb, Stack: stack})
+	b.leave(0x1000, 0x5000)
+	o, _ := b.tr.Lookup(Slab, 0x5000)
+	if got := b.tr.Backtrace(o); !reflect.DeepEqual(got, []guestmem.GVA{0x2000, 0xbbbb, 0xaaaa}) {
+		t.Errorf("backtrace %#x", got)
+	}
+	// A tail call finds the probe's address where its own is to be.
+	b.enter("__kmalloc_large_node", 0x1010, 0x7777)
+	b.leave(0x1010, 0x6000)
+	if s := b.tr.Stats(); s.Unmatched != 0 || s.Exits != 3 {
+		t.Errorf("stats %+v", s)
+	}
+	// Where no call is known nothing is changed, nor what is no probe's.
+	b.enter("__kmalloc", 0x1010, 0xaaaa, 1<<16)
+	binary.LittleEndian.PutUint64(stack[16:], 0xcccc)
+	b.tr.Event(&hv.Event{Kind: hv.Entry, Hook: b.id["__kmalloc_large_node"], Seq: 20, PC: 0x2000, SP: 0x1000, Return: 0xbbbb, Stack: stack})
+	b.leave(0x1000, 0x8000)
+	o, _ = b.tr.Lookup(Slab, 0x8000)
+	if got := b.tr.Backtrace(o); !reflect.DeepEqual(got, []guestmem.GVA{0x2000, 0xbbbb, 0xcccc}) {
+		t.Errorf("backtrace %#x", got)
+	}
+}
+
+// frames takes each word of the stack for a frame, but for zero.
+type frames struct{ fakeUnwinder }
+
+func (frames) Unwind(_ uint64, _, _ guestmem.GVA, _ uint64, stack []byte, out []guestmem.GVA) (int, bool) {
+	n := 0
+	for ; len(stack) >= 8; stack = stack[8:] {
+		if w := binary.LittleEndian.Uint64(stack); w != 0 {
+			out[n] = guestmem.GVA(w)
+			n++
+		}
+	}
+	return n, true
+}
+
 func TestTrackerTailCall(t *testing.T) {
 	b := newBench(t, "kmalloc_large_node", "__kmalloc")
 	b.enter("__kmalloc", 0x100, 0xaaaa, 10000)

@@ -334,7 +334,7 @@ func (s *Session) backtrace(o hooks.Object) []report.Frame {
 	var out []report.Frame
 	for i, pc := range s.tracker.Backtrace(o) {
 		f := s.space.ResolveReturn(pc, o.Seq)
-		if i == 0 {
+		if i == 0 || s.plan.ReturnTracers[pc] {
 			f = s.space.Resolve(pc, o.Seq)
 		}
 		out = append(out, report.Frame{Addr: report.Hex(pc), Symbol: f.Symbol, Offset: f.Offset, Size: f.Size, Module: f.Module})

@@ -71,6 +71,8 @@ func AMD64() *arch.Arch {
 			PerCPUBase:   "gs_base",
 			SwitchedSP:   "thread.sp",
 			ReturnThunks: []string{"__x86_return_thunk", "srso_return_thunk", "srso_alias_return_thunk", "retbleed_return_thunk", "its_return_thunk", "call_depth_return_thunk"},
+			// kernel/trace/fgraph.c; rethooks since 5.18, kretprobes before.
+			ReturnTracers: []string{"return_to_handler", "arch_rethook_trampoline", "__kretprobe_trampoline", "kretprobe_trampoline"},
 			// arch/x86/kernel/alternative.c: the second looks at each return
 			// (since 5.19, "Undo return-thunk damage").
 			TextPatchers: []string{"apply_alternatives", "apply_returns"},
