@@ -112,7 +112,9 @@ func (k *Kernel) cachedPages(c CPU) ([]guestmem.Range[guestmem.GVA], error) {
 		if page%k.pageSize() != 0 || len(out) == maxCachedPages {
 			return out, inconsistent("page %d at %#x", len(out), page)
 		}
-		out = append(out, from(guestmem.GVA(page), k.pageSize()))
+		// Its first word is the list's.
+		w := uint64(k.arch.WordSize)
+		out = append(out, from(guestmem.GVA(page+w), k.pageSize()-w))
 	}
 	return out, err
 }

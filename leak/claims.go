@@ -46,6 +46,12 @@ func (c *claims) merge() {
 	c.ranges = out
 }
 
+// has says whether an address is claimed. Call merge before.
+func (c *claims) has(a guestmem.GPA) bool {
+	i := sort.Search(len(c.ranges), func(i int) bool { return c.ranges[i].End > a })
+	return i < len(c.ranges) && c.ranges[i].Start <= a
+}
+
 // rest calls fn with the parts of r, a range of page frames, that are not
 // claimed, in bytes from the range's start. Call merge before.
 func (c *claims) rest(pages *kernel.Pages, r kernel.PageRange, fn func(from, to uint64)) {

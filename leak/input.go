@@ -341,21 +341,27 @@ func (s *Session) perCPUObjects(p *picture) {
 // freed since. Pointers to a block are those into it and those to its
 // descriptor.
 func (s *Session) pageObjects(p *picture) {
+	p.claims.merge()
+	others := claims{ranges: p.claims.ranges}
 	for _, o := range s.tracker.Live(hooks.Pages) {
 		first, ok := p.pages.FrameOfDesc(o.Addr)
 		const maxOrder = 20
 		if !ok || o.Size > maxOrder || p.pages.Class(first) != kernel.PageKernel {
 			continue
 		}
-		r := kernel.PageRange{Start: first, End: first + 1<<o.Size, Class: kernel.PageKernel}
+		r := kernel.PageRange{Start: first, End: first + 1, Class: kernel.PageKernel}
+		// Its last pages may have been given back (alloc_pages_exact).
+		for r.End < first+1<<o.Size && p.pages.Class(r.End) == kernel.PageKernel {
+			r.End++
+		}
 		virt := p.pages.Virt(r)
-		if s.tracker.Has(hooks.Slab, virt.Start) { // a large kmalloc's pages
+		if others.has(p.pages.Phys(r).Start) { // part of another object
 			continue
 		}
 		o.Addr, o.Size = virt.Start, virt.Size()
 		p.claims.add(virt, p.pages.PageSize())
-		so := scanner.Object{Addr: o.Addr, Size: o.Size, Copies: []gvaRange{p.pages.Desc(r)}, Parts: []gvaRange{virt}}
-		if p.onStack(o.Addr) {
+		so := scanner.Object{Addr: o.Addr, Size: o.Size, Copies: []gvaRange{p.pages.Desc(r)}, Parts: s.mapped(p, virt)}
+		if p.onStack(o.Addr) || len(so.Parts) == 0 {
 			so.Flag = scanner.NoScan
 		}
 		p.add(object{Object: o, class: hooks.Pages}, so)

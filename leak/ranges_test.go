@@ -38,3 +38,13 @@ func TestDisjoint(t *testing.T) {
 		t.Errorf("%v, want %v", got, want)
 	}
 }
+
+func TestClaims(t *testing.T) {
+	c := claims{ranges: []guestmem.Range[guestmem.GPA]{{Start: 30, End: 40}, {Start: 10, End: 20}, {Start: 15, End: 25}}}
+	c.merge()
+	for a, want := range map[guestmem.GPA]bool{0: false, 10: true, 22: true, 25: false, 29: false, 30: true, 39: true, 40: false} {
+		if c.has(a) != want {
+			t.Errorf("%d is claimed: %v", a, !want)
+		}
+	}
+}
