@@ -17,6 +17,8 @@ ARCH ?= arm64
 FOREIGN_GUESTS := arm64-6.1-cloud
 ARCH_GUESTS := $(filter $(ARCH)-%,$(FOREIGN_GUESTS))
 FUZZTIME ?= 5s
+# Debian's source package of the kernel for "make oracle".
+ORACLE ?= linux-source-6.1
 # Flags for the tests, as in "make test TESTFLAGS=-v".
 TESTFLAGS ?=
 STATICCHECK := $(GO) tool -modfile=.ci/tools.mod staticcheck
@@ -124,7 +126,7 @@ bench-kvm: guest
 # is built once, in some ten minutes.
 oracle:
 	@scripts/setup.sh -- $$(grep -v '^#' scripts/oracle/apt-packages)
-	@dir=$$(scripts/oracle/build.sh); $(GO) run ./internal/oracle "$$dir"
+	@dir=$$(scripts/oracle/build.sh -s $(ORACLE)); $(GO) run ./internal/oracle "$$dir"
 
 # What "leakvisor run" takes: a kernel, its symbols, and an initramfs that loads
 # a module with a leak.

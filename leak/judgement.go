@@ -21,6 +21,7 @@ type Judgement struct {
 	Kernel *kernel.Kernel
 
 	p *picture
+	s *Session
 }
 
 // Object describes one of Input.Objects.
@@ -33,8 +34,12 @@ func (j *Judgement) Object(i int) (kind report.Kind, cache string) {
 // its block.
 func (j *Judgement) Told(i int) bool { return j.p.descriptors[j.p.objects[i].Addr] }
 
+// Looked says whether the guest's own kmemleak, if it has one, looks at an
+// address of a vmalloc block.
+func (j *Judgement) Looked(at guestmem.GVA) bool { return j.s.looked(at) }
+
 func (s *Session) judgement(p *picture, res *scanner.Result, hidden map[int]int) *Judgement {
-	j := &Judgement{Roots: p.from, Input: p.in, Result: res, Hidden: map[int]string{}, Memory: p.mem, Kernel: p.kernel, p: p}
+	j := &Judgement{Roots: p.from, Input: p.in, Result: res, Hidden: map[int]string{}, Memory: p.mem, Kernel: p.kernel, p: p, s: s}
 	for i, rule := range hidden {
 		r := &s.rules.Rules()[rule]
 		j.Hidden[i] = r.Pos() + ": " + r.String()

@@ -1,6 +1,8 @@
 package leak
 
 import (
+	"slices"
+
 	"github.com/leakvisor/leakvisor/annotations"
 	"github.com/leakvisor/leakvisor/guestmem"
 	"github.com/leakvisor/leakvisor/hooks"
@@ -99,4 +101,18 @@ func (s *Session) marks() report.Marks {
 		return report.MarksByHooks
 	}
 	return report.MarksByRules
+}
+
+// looked says whether the guest's kmemleak looks for references at an address
+// in a vmalloc block: it was not told that there are none.
+func (s *Session) looked(at guestmem.GVA) bool {
+	o := s.tracker.LiveSet(hooks.Vmalloc).Covering(at)
+	if o == nil {
+		return true
+	}
+	n := s.tracker.Noted(o.Addr)
+	if n == nil || n.Areas == nil {
+		return n == nil || !n.NoScan
+	}
+	return slices.ContainsFunc(n.Areas, func(r gvaRange) bool { return r.Contains(at) })
 }

@@ -172,7 +172,7 @@ func (s *Session) mapped(p *picture, r gvaRange) []gvaRange {
 func (s *Session) moduleRoots(p *picture) {
 	for _, m := range p.modules {
 		for _, part := range m.Mem {
-			if part.Kind.Data() {
+			if part.Kind.Data() && (!p.from.Kmemleak || s.looked(part.Range.Start)) {
 				p.root(scanner.ClassModule, fmt.Sprintf("module %s %s", m.Name, part.Kind), part.Range)
 			}
 		}

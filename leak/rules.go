@@ -188,7 +188,7 @@ func (s *Session) mark(p *picture) {
 			s.markNoted(p, i)
 		}
 		for _, rule := range s.trace(o.Object) {
-			if !s.rules.Holds(rule, &what) || s.plan.Noted && p.from.Kmemleak && rule < s.rules.builtin {
+			if !s.rules.Holds(rule, &what) {
 				continue
 			}
 			switch s.rules.Rules()[rule].Action {

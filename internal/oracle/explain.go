@@ -59,6 +59,7 @@ func (e *explainer) why(i int) (why string, right bool, err error) {
 			_, cache := e.j.Object(h.Object)
 			right = right || kernel.Bookkeeping(cache)
 		}
+		right = right || h.Addr != 0 && !e.j.Looked(h.Addr)
 	}
 	why = e.path(e.j.Input, p)
 	if right {
