@@ -101,12 +101,12 @@ func TestPerformWithoutStack(t *testing.T) {
 // TestMustStep: what the tracer does not perform itself keeps its length.
 func TestMustStep(t *testing.T) {
 	for _, code := range [][]byte{
-		{0xf3, 0xc3},                               // rep ret
+		{0xf3, 0xc3}, // rep ret
 		{0x65, 0x48, 0x8b, 0x04, 0x25, 0, 0, 0, 0}, // mov %gs:0, %rax
-		{0x9c},                                     // pushf
-		{0x48, 0x8d, 0x05, 0, 0, 0, 0},             // lea 0(%rip), %rax
-		{0x66, 0x50},                               // push %ax
-		{0xc2, 0x08, 0x00},                         // ret $8
+		{0x9c},                         // pushf
+		{0x48, 0x8d, 0x05, 0, 0, 0, 0}, // lea 0(%rip), %rax
+		{0x66, 0x50},                   // push %ax
+		{0xc2, 0x08, 0x00},             // ret $8
 	} {
 		if o, err := decodeOp(code); !errors.Is(err, errStep) || o.len != len(code) {
 			t.Errorf("% x: %d bytes, %v", code, o.len, err)
