@@ -23,13 +23,18 @@ func (r *runner) rearm(done *quietCall) error {
 		return err
 	}
 	if ring != nil {
-		p.stubs = newStubSet(ring.layout, ring.context, t.stackSize, len(*ring.stubs.Load()))
+		p.stubs = newStubSet(ring.layout, ring.context, t.stackSize, ring.used, len(*ring.stubs.Load()))
 	}
 	sites, err := p.sites(t.patched)
+	if errors.Is(err, errStubs) {
+		p.stubs = nil
+		sites, err = p.sites(t.patched)
+	}
 	if err != nil {
 		return err
 	}
-	if ring != nil {
+	t.inRing.Store(0)
+	if p.stubs != nil {
 		ring.install(p.stubs)
 		t.inRing.Store(int32(len(p.stubs.stubs)))
 		t.inText.Store(int32(len(sites)))
@@ -41,8 +46,10 @@ func (r *runner) rearm(done *quietCall) error {
 	t.sites.Store(&sites)
 	var addrs []uint64
 	if m.caps.Trap == TrapHardware {
-		for at := range sites {
-			addrs = append(addrs, at)
+		for at, s := range sites {
+			if len(s.armed) == 0 {
+				addrs = append(addrs, at)
+			}
 		}
 	}
 	t.watched.Store(&addrs)

@@ -40,8 +40,8 @@ func image(code []byte, from, to uint32) []byte {
 
 // decompressor is code that ends as a kernel's does.
 func decompressor() []byte {
-	code := bytes.Repeat([]byte{0x90}, 4096)
-	copy(code[1000:], []byte{0xe8, 1, 2, 3, 4, 0x4c, 0x89, 0xfe, 0xff, 0xe0})
+	code := bytes.Repeat([]byte{0x90}, 512)
+	copy(code[100:], []byte{0xe8, 1, 2, 3, 4, 0x4c, 0x89, 0xfe, 0xff, 0xe0})
 	return code
 }
 
@@ -52,11 +52,11 @@ func load(r *ram, kernel, initrd []byte, command string) (*start, error) {
 func TestLoadBzImage(t *testing.T) {
 	r := testRAM(t, 16<<20)
 	initrd := bytes.Repeat([]byte("initrd"), 1000)
-	s, err := load(r, image(decompressor(), 2000, 3000), initrd, "console=ttyS0")
+	s, err := load(r, image(decompressor(), 200, 300), initrd, "console=ttyS0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s.rip != kernelAddr+0x200 || s.jump != kernelAddr+1008 || s.jumpN != 2 {
+	if s.rip != kernelAddr+0x200 || s.jump != kernelAddr+108 || s.jumpN != 2 {
 		t.Errorf("start %+v", s)
 	}
 	params := r.at(zeroPage, pageSize)
@@ -75,8 +75,8 @@ func TestLoadBzImage(t *testing.T) {
 
 func TestLoadErrors(t *testing.T) {
 	twice := decompressor()
-	copy(twice[500:], twice[1000:1010])
-	old := image(decompressor(), 2000, 3000)
+	copy(twice[50:], twice[100:110])
+	old := image(decompressor(), 200, 300)
 	binary.LittleEndian.PutUint16(old[0x206:], 0x20a)
 	for _, c := range []struct {
 		name    string
@@ -87,27 +87,27 @@ func TestLoadErrors(t *testing.T) {
 	}{
 		{"nothing", nil, 0, 0, "reading the kernel"},
 		{"text", []byte(strings.Repeat("kernel", 1000)), 0, 0, "neither"},
-		{"cut", image(decompressor(), 2000, 3000)[:700], 0, 0, "neither"},
+		{"cut", image(decompressor(), 200, 300)[:900], 0, 0, "neither"},
 		{"old", old, 0, 0, "64-bit entry"},
-		{"no jump", image(make([]byte, 4096), 0, 10), 0, 0, "uncompressed"},
-		{"two jumps", image(twice, 2000, 3000), 0, 0, "more than one"},
-		{"payload outside", image(decompressor(), 2000, 9000), 0, 0, "uncompressed"},
-		{"long command line", image(decompressor(), 2000, 3000), 0, 3000, "at most 2047"},
-		{"longer command line", image(decompressor(), 2000, 3000), 0, maxCommand, "command line"},
-		{"large initrd", image(decompressor(), 2000, 3000), 15 << 20, 0, "more memory"},
+		{"no jump", image(make([]byte, 512), 0, 10), 0, 0, "uncompressed"},
+		{"two jumps", image(twice, 200, 300), 0, 0, "more than one"},
+		{"payload outside", image(decompressor(), 200, 9000), 0, 0, "uncompressed"},
+		{"long command line", image(decompressor(), 200, 300), 0, 3000, "at most 2047"},
+		{"longer command line", image(decompressor(), 200, 300), 0, maxCommand, "command line"},
+		{"large initrd", image(decompressor(), 200, 300), 15 << 20, 0, "more memory"},
 	} {
 		_, err := load(testRAM(t, 16<<20), c.kernel, make([]byte, c.initrd), strings.Repeat("x", c.command))
 		if err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v", c.name, err)
 		}
 	}
-	if _, err := load(testRAM(t, minMemory/2), image(decompressor(), 2000, 3000), nil, ""); err == nil || !strings.Contains(err.Error(), "more memory") {
+	if _, err := load(testRAM(t, minMemory/2), image(decompressor(), 200, 300), nil, ""); err == nil || !strings.Contains(err.Error(), "more memory") {
 		t.Errorf("little memory: %v", err)
 	}
 }
 
 func FuzzLoadKernel(f *testing.F) {
-	f.Add(image(decompressor(), 2000, 3000), []byte("initrd"))
+	f.Add(image(decompressor(), 200, 300), []byte("initrd"))
 	f.Add([]byte("\x7fELF"), []byte{})
 	elf := make([]byte, 120)
 	copy(elf, "\x7fELF\x02\x01\x01")

@@ -16,6 +16,7 @@ type ring struct {
 	layout  ringLayout
 	context *stubContext
 	code    []byte
+	used    int // bytes of code; with all vCPUs standing still
 	data    []byte
 	head    *atomic.Uint64 // written by the guest
 	tail    *atomic.Uint64 // written by us
@@ -45,14 +46,11 @@ func newRing(l ringLayout, context *stubContext, mem []byte) *ring {
 	return r
 }
 
-// install puts stubs into the code page, over older ones. No vCPU is in a
-// stub then; records of the older ones may still be in the ring, so numbers
-// are not used again.
+// install puts stubs into the code page, behind older ones. Those stay: a task
+// of the guest's may have been interrupted at the first or last instruction of
+// one, and its records may still be in the ring. All vCPUs stand still.
 func (r *ring) install(s *stubSet) {
-	n := copy(r.code, s.code.b)
-	for i := range r.code[n:] {
-		r.code[n+i] = 0xcc
-	}
+	r.used += copy(r.code[r.used:], s.code.b)
 	stubs := append(append([]stub{}, *r.stubs.Load()...), s.stubs...)
 	r.stubs.Store(&stubs)
 }

@@ -208,8 +208,14 @@ func (p *planner) check(m siteMap) error {
 			}
 		}
 	}
-	if p.trap == TrapHardware && len(m) > 4 {
-		return fmt.Errorf("kvm: %w: only hardware breakpoints work on this host, and %d addresses are to be watched; 4 can be", ErrUnsupported, len(m))
+	watched := 0
+	for _, s := range order {
+		if len(s.armed) == 0 {
+			watched++
+		}
+	}
+	if watched > 4 {
+		return fmt.Errorf("kvm: %w: only hardware breakpoints work on this host, and %d addresses are to be watched; 4 can be", ErrUnsupported, watched)
 	}
 	return nil
 }

@@ -253,13 +253,17 @@ type stubSet struct {
 	layout  ringLayout
 	context *stubContext
 	stack   uint64 // size of a kernel stack
+	used    int    // bytes of the code page that older stubs have
 	first   int    // number of the first stub
 	stubs   []stub // by number, from first
 }
 
-func newStubSet(l ringLayout, context *stubContext, stackSize uint64, first int) *stubSet {
-	return &stubSet{code: assembler{base: l.code}, layout: l, context: context, stack: stackSize, first: first}
+func newStubSet(l ringLayout, context *stubContext, stackSize uint64, used, first int) *stubSet {
+	return &stubSet{code: assembler{base: l.code + uint64(used)}, layout: l, context: context, stack: stackSize, used: used, first: first}
 }
+
+// errStubs says that the code page is full.
+var errStubs = errors.New("the stubs do not fit in their page")
 
 const (
 	jumpBytes = 5
@@ -301,8 +305,8 @@ func (p *stubSet) add(s *site, hooks []hv.Hook, next uint64) error {
 	for len(p.code.b)%stubAlign != 0 {
 		p.code.emit(0xcc)
 	}
-	if len(p.code.b) > largePage {
-		return errors.New("the stubs need more than one page")
+	if p.used+len(p.code.b) > largePage {
+		return errStubs
 	}
 	jump, err := jumpCode(s.at, start)
 	if err != nil {
