@@ -148,6 +148,20 @@ type Disassembler interface {
 	Exits(addr uint64, code []byte, thunks map[uint64]bool) ([]Exit, error)
 }
 
+// Follower is what a Disassembler may be besides.
+type Follower interface {
+	// Follow says where the value that the register from holds before code is
+	// found behind each of its instructions, as long as they go straight on;
+	// the first Held is before them. It ends where nothing is certain.
+	Follow(code []byte, from string) []Held
+}
+
+// Held are the registers with a value, behind so many bytes of code.
+type Held struct {
+	Offset    int
+	Registers []string
+}
+
 // Reg finds a register by name.
 func (a *Arch) Reg(name string) (Reg, bool) {
 	for _, r := range a.Regs {

@@ -66,8 +66,8 @@ func (k *Kernel) ModuleSymbols(m *Module) ([]symbols.Symbol, error) {
 		} else if typ == elf.STT_SECTION || typ == elf.STT_FILE {
 			continue
 		}
-		if !m.Contains(guestmem.GVA(s.value)) {
-			continue // absolute, per-CPU, or of a section that was not loaded
+		if !m.Contains(guestmem.GVA(s.value)) && s.value-m.PerCPU >= m.PerCPUSize {
+			continue // absolute, or of a section that was not loaded
 		}
 		out = append(out, symbols.Symbol{Name: name, Addr: s.value, Size: s.size, Func: isFunc})
 	}

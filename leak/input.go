@@ -45,6 +45,9 @@ type picture struct {
 	// that are reachable if none is.
 	typed  uint64
 	hidden map[int]bool
+	mixed  map[guestmem.GVA]bool // slab caches; nil until it is wanted
+	sharp  *scanner.Input        // in with layouts; nil until it is wanted
+	byAddr []int32               // objects by address, likewise
 }
 
 // object is what the report wants to know of a tracked object.

@@ -94,6 +94,11 @@ func (s *Session) moduleLoaded(addr guestmem.GVA, seq uint64) {
 	for _, part := range m.Mem {
 		in.Ranges = append(in.Ranges, part.Range)
 	}
+	if m.PerCPUSize > 0 {
+		// Its symbols there have per-CPU addresses.
+		start := guestmem.GVA(m.PerCPU)
+		in.Ranges = append(in.Ranges, gvaRange{Start: start, End: start + guestmem.GVA(m.PerCPUSize)})
+	}
 	if in.Symbols, err = s.kernel.ModuleSymbols(m); err != nil {
 		s.log.Warn("reading a module's symbols", "module", m.Name, "error", err)
 	}

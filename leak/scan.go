@@ -33,6 +33,9 @@ func (s *Session) judge(f *frozen, from Roots) (pending, error) {
 		return pending{}, err
 	}
 	r, orphans := s.report(p, res, hidden)
+	if r.Explanations, err = s.explain(ctx, p, res, hidden); err != nil {
+		return pending{}, err
+	}
 	r.Scan.At, r.Scan.Stacks = f.why, from.Stacks()
 	r.Scan.PausedMS = float64(f.pause().Microseconds()) / 1000
 	s.reports++

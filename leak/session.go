@@ -51,6 +51,8 @@ type Options struct {
 	// only since a word that looks like a pointer to it is none by its type is
 	// an orphan too, and marked.
 	Precise bool
+	// Explain says which objects each report explains.
+	Explain []Query
 	// ModuleSymbols is a directory with .ko files that have debug information.
 	ModuleSymbols string
 	// Suppress are the user's rules: see package annotations.

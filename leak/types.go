@@ -70,13 +70,19 @@ func (s *Session) cacheStruct(o *object) *symbols.Struct {
 	if o.asked != 0 || o.cache == "" {
 		return nil
 	}
-	st, ok := s.types.named[o.cache]
-	if !ok {
-		st, _ = s.img.Struct(o.cache)
-		s.types.named[o.cache] = st
-	}
+	st := s.named(o.cache)
 	if st == nil || st.Size > o.Size || o.Size-st.Size >= uint64(s.arch.WordSize) {
 		return nil
+	}
+	return st
+}
+
+// named returns the structure with a tag, nil where there is none or several.
+func (s *Session) named(tag string) *symbols.Struct {
+	st, ok := s.types.named[tag]
+	if !ok {
+		st, _ = s.img.Struct(tag)
+		s.types.named[tag] = st
 	}
 	return st
 }
@@ -107,10 +113,17 @@ func (s *Session) siteStruct(o *object) *symbols.Struct {
 // use its objects for something else.
 func (s *Session) structAt(o *object) *symbols.Struct {
 	site, cache := s.siteStruct(o), s.cacheStruct(o)
-	if cache != nil && (o.alone || site == nil) {
+	switch {
+	case cache != nil && (o.alone || site == nil):
 		return cache
+	case site != nil:
+		return site
+	case o.asked == 0 && o.cache != "" && o.alone:
+		// Some objects end before their type does: a task_struct with the
+		// state of the FPU that this CPU has.
+		return s.named(o.cache)
 	}
-	return site
+	return nil
 }
 
 // typeName names an object's type, empty where it is not known.
@@ -134,29 +147,7 @@ func (s *Session) typeName(o *object) string {
 // precise scans again, now by the types of the objects where they are known.
 // What the first scan saw to be reachable all the same, res, is noted.
 func (s *Session) precise(ctx context.Context, p *picture, res *scanner.Result) (*scanner.Result, error) {
-	numbers := map[[2]*symbols.Struct]int32{}
-	mixed := s.mixed(p)
-	for i := range p.objects {
-		so := &p.in.Objects[i]
-		if so.Parts != nil || so.Flag&(scanner.NoScan|scanner.Ignore) != 0 {
-			continue
-		}
-		// Where the cache and the variable say two things both count, and
-		// where only the cache says something that may be of others.
-		o := &p.objects[i]
-		is := [2]*symbols.Struct{s.siteStruct(o), s.cacheStruct(o)}
-		if is[0] == nil && (is[1] == nil || !o.alone) || mixed[o.cacheAddr] {
-			continue
-		}
-		n, ok := numbers[is]
-		if !ok {
-			p.in.Layouts = append(p.in.Layouts, s.layoutOf(is))
-			n = int32(len(p.in.Layouts))
-			numbers[is] = n
-		}
-		so.Layout = n
-		p.typed++
-	}
+	p.typed = s.setLayouts(p, p.in)
 	sharp, err := scanner.Scan(ctx, p.in, nil)
 	if err != nil {
 		return nil, err
@@ -168,6 +159,50 @@ func (s *Session) precise(ctx context.Context, p *picture, res *scanner.Result) 
 		}
 	}
 	return sharp, nil
+}
+
+// setLayouts gives objects of in the layouts of their types, and says how
+// many have one.
+func (s *Session) setLayouts(p *picture, in *scanner.Input) (typed uint64) {
+	numbers := map[[2]*symbols.Struct]int32{}
+	for i := range p.objects {
+		so := &in.Objects[i]
+		if so.Parts != nil || so.Flag&(scanner.NoScan|scanner.Ignore) != 0 {
+			continue
+		}
+		is, ok := s.structsOf(p, &p.objects[i])
+		if !ok {
+			continue
+		}
+		n, ok := numbers[is]
+		if !ok {
+			in.Layouts = append(in.Layouts, s.layoutOf(is))
+			n = int32(len(in.Layouts))
+			numbers[is] = n
+		}
+		so.Layout = n
+		typed++
+	}
+	return typed
+}
+
+// structsOf returns the structures that an object may be, the second nil where
+// there is one. Where the slab cache and the variable say two things both
+// count; where only a cache says something that has taken others in nothing is
+// known.
+func (s *Session) structsOf(p *picture, o *object) (is [2]*symbols.Struct, ok bool) {
+	if p.mixed == nil {
+		p.mixed = s.mixed(p)
+	}
+	site, cache := s.siteStruct(o), s.cacheStruct(o)
+	switch {
+	case p.mixed[o.cacheAddr]:
+	case site != nil:
+		return [2]*symbols.Struct{site, cache}, true
+	case cache != nil && o.alone:
+		return [2]*symbols.Struct{cache, nil}, true
+	}
+	return is, false
 }
 
 // mixed returns the slab caches that are not named after a structure and of
@@ -191,12 +226,9 @@ func (s *Session) mixed(p *picture) map[guestmem.GVA]bool {
 }
 
 // layoutOf says where pointers can be in what is one of two structures, of
-// which one may be nil. What is behind the smaller one is not known.
+// which the second may be nil. What is behind the smaller one is not known.
 func (s *Session) layoutOf(is [2]*symbols.Struct) scanner.Layout {
 	a, b := is[0], is[1]
-	if a == nil {
-		a, b = b, nil
-	}
 	l := s.pointers(a)
 	if b == nil || b == a {
 		return scanner.Layout{Parts: l.Parts, Size: l.Size, Repeat: l.Repeat, Period: l.Period}

@@ -107,6 +107,24 @@ func sampleLeaks() *Report {
 		Annotated: []Rule{
 			{"not_leak caller __register_sysctl_init", "linux.rules", 19, "A table registered while booting is never unregistered.", 2, 192},
 		},
+		Explanations: []Explanation{
+			{Query: "0x10"},
+			{
+				Query: "function:open_*", Found: true, Address: 0xffff888003692400, Size: 64, Kind: Slab, Cache: "kmalloc-64", Type: "struct item",
+				State: StateReachable, Weak: []string{"reachable only from a stack or a register"},
+				Path: []Reference{
+					{Class: "stack", From: "stack of init[1]\nBUG: x", Symbol: "in do_wait", Offset: 16, Address: 0xffffc90000013f10, Value: 0xffff888002553300, To: 0xffff888002553300},
+					{Class: "object", From: "0xffff888002553300", Type: "struct leaky_request", Member: "list.next", Address: 0xffff888002553300, Value: 0xffff888003692410, To: 0xffff888003692400, ToOffset: 16, ToMember: "list", NoPointer: true},
+				},
+				Backtrace: syscall,
+			},
+			{
+				Query: "0xffff888002553300", Found: true, Address: 0xffff888002553300, Size: 96, Kind: Slab, State: StateOrphan, Rule: "suppress x (my.rules:3)",
+				Referrers:     []Reference{{Class: "object", From: "0xffff888003692388", Address: 0xffff888003692388, Value: 0xffff888002553300, To: 0xffff888002553300}},
+				ReferrerCount: 3,
+				Content:       []Value{{Offset: 8, Member: "name", Type: "char *", Value: 0xffff888003692388, Target: "char [] at 0xffff888003692388"}, {Offset: 16, Value: 7}},
+			},
+		},
 		Suppressed: []Rule{
 			{"suppress function other_*", "my.rules", 3, "", 12, 1536},
 			{"suppress cache gone: BUG:", "my.rules", 7, "", 0, 0},

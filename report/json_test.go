@@ -1,6 +1,7 @@
 package report
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/json"
 	"errors"
@@ -194,4 +195,34 @@ func FuzzReadJSON(f *testing.F) {
 			t.Fatal(err)
 		}
 	})
+}
+
+// A report tells of an object by any address in it, and of an orphan all that
+// is of the same leak.
+func TestWriteObject(t *testing.T) {
+	r := sampleLeaks()
+	for _, c := range []struct {
+		address uint64
+		want    []string
+		found   bool
+	}{
+		{0xffff888003692401, []string{"explain function=open_*", "do_wait"}, true},
+		{0xffff888003692389, []string{"0xffff888002553300 (size 96)", "0xffff888003692388 (size 10)"}, true},
+		{0x607ee4e5f948, []string{"(percpu) 0x607ee4e5f948"}, true},
+		{0x10, nil, false},
+	} {
+		var b bytes.Buffer
+		out := bufio.NewWriter(&b)
+		if found := WriteObject(out, r, c.address); found != c.found {
+			t.Errorf("%#x: found %v", c.address, found)
+		}
+		if err := out.Flush(); err != nil {
+			t.Fatal(err)
+		}
+		for _, want := range c.want {
+			if !strings.Contains(b.String(), want) {
+				t.Errorf("%#x: no %q in\n%s", c.address, want, b.String())
+			}
+		}
+	}
 }

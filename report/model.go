@@ -31,6 +31,8 @@ type Report struct {
 	// Suppressed all rules of the user, those too that hid none.
 	Annotated  []Rule `json:"annotated"`
 	Suppressed []Rule `json:"suppressed"`
+	// Explanations are those that were asked for.
+	Explanations []Explanation `json:"explanations,omitempty"`
 }
 
 // Guest says what was judged.

@@ -60,6 +60,12 @@ func WriteText(w io.Writer, r *Report, opts *TextOptions) error {
 			break // Flush returns it
 		}
 	}
+	if !o.RecordsOnly && len(r.Explanations) > 0 {
+		out.WriteByte('\n')
+		for i := range r.Explanations {
+			writeExplanation(out, &r.Explanations[i])
+		}
+	}
 	if err := out.Flush(); err != nil {
 		return fmt.Errorf("report: writing text: %w", err)
 	}

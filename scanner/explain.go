@@ -18,8 +18,8 @@ type Path struct {
 	// a Gray object; for a Gray object itself it is empty.
 	Hops []Hop
 	// OnlyInterior says that every way to the object takes a pointer that
-	// points not to an object's start but into it, as those of embedded list
-	// heads do. OnlyStack says that every way begins on a stack or in a
+	// points not to an object's first word but behind it, as those of embedded
+	// list heads do; low bits are often used for flags. OnlyStack says that every way begins on a stack or in a
 	// register.
 	OnlyInterior, OnlyStack bool
 	// Referrers are the references to an Orphan or Unknown object from others
@@ -127,7 +127,7 @@ func (e *explorer) explore(ctx context.Context, by way) (bool, error) {
 			return
 		}
 		if by == noInterior {
-			if _, off := place(&in.Objects[obj], word); off != 0 {
+			if _, off := place(&in.Objects[obj], word); off >= e.m.f.size {
 				return
 			}
 		}
@@ -228,7 +228,7 @@ func (e *explorer) reachable(ctx context.Context) (*Path, error) {
 	for o := e.target; e.from[o] != o; {
 		h := e.hop(e.from[o], o, e.at[o])
 		p.Hops = append(p.Hops, h)
-		interior = interior || h.ToOffset != 0
+		interior = interior || h.ToOffset >= e.m.f.size
 		if h.Root >= 0 {
 			c := e.m.in.Roots[h.Root].Class
 			stack = c == ClassStack || c == ClassRegister

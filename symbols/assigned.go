@@ -4,7 +4,10 @@ import (
 	"debug/dwarf"
 	"errors"
 	"fmt"
+	"slices"
 	"sort"
+
+	"github.com/leakvisor/leakvisor/arch"
 )
 
 // Assigned is what a function's result is assigned to.
@@ -19,14 +22,12 @@ type Assigned struct {
 // maxEntries bounds the debug entries looked at for one call.
 const maxEntries = 1 << 18
 
-// settle is how many bytes behind a call the variable that takes its result
-// begins at most: compilers put it behind the instruction that moves the
-// result to where it stays, if there is one.
-const settle = 8
+// settle is how many bytes behind a call are looked at.
+const settle = 48
 
 // AssignedAt returns the variables that take the result of a call, by its
-// return address: the pointers, but those to void, that come to be in the register for results
-// there, or behind the first instruction or two. A result that goes elsewhere
+// return address: the pointers, but those to void, that are the first to come
+// to be in a register that holds the result. A result that goes elsewhere
 // (into a member, to the caller) has none, nor has one that the optimizer
 // moved out of sight. They come in the order of their scopes, the outermost
 // first.
@@ -87,15 +88,11 @@ func (im *Image) readAssigned(ret uint64) (out []assignment, err error) {
 	if err != nil {
 		return nil, err
 	}
-	reg, ok := im.arch.Reg(im.arch.Call.Result)
-	if !ok || reg.DWARF < 0 {
-		return nil, im.notFound("result register of", im.arch.Name)
-	}
 	fn, unit, err := di.functionAt(ret - 1)
 	if err != nil {
 		return nil, err
 	}
-	entries, err := di.inRegister(unit, fn, ret, uint64(reg.DWARF))
+	entries, err := di.inRegister(unit, fn, ret, im.follow(ret))
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w: %w", im.path, ErrCorrupt, err)
 	}
@@ -166,9 +163,31 @@ func (di *debugInfo) unitFunctions(u unit) ([]function, error) {
 	return out, err
 }
 
+// follow returns where the result of a call that returns to ret is, by their
+// DWARF numbers: the registers at each address behind it.
+func (im *Image) follow(ret uint64) map[uint64][]uint64 {
+	held := []arch.Held{{Registers: []string{im.arch.Call.Result}}}
+	if f, ok := im.arch.Text.(arch.Follower); ok {
+		code := make([]byte, settle)
+		for len(code) > 0 && im.Read(ret, code) != nil {
+			code = code[:len(code)/2]
+		}
+		held = f.Follow(code, im.arch.Call.Result)
+	}
+	out := map[uint64][]uint64{}
+	for _, h := range held {
+		for _, name := range h.Registers {
+			if r, ok := im.arch.Reg(name); ok && r.DWARF >= 0 {
+				out[ret+uint64(h.Offset)] = append(out[ret+uint64(h.Offset)], uint64(r.DWARF))
+			}
+		}
+	}
+	return out
+}
+
 // inRegister lists the variables of a function that are first to come to be
-// in a register behind a call that returns to pc.
-func (di *debugInfo) inRegister(unit *dwarf.Entry, fn dwarf.Offset, pc, reg uint64) (out []*dwarf.Entry, err error) {
+// in one of the registers held, behind a call that returns to pc.
+func (di *debugInfo) inRegister(unit *dwarf.Entry, fn dwarf.Offset, pc uint64, held map[uint64][]uint64) (out []*dwarf.Entry, err error) {
 	first := pc + settle
 	r := di.data.Reader()
 	r.Seek(fn)
@@ -199,7 +218,8 @@ func (di *debugInfo) inRegister(unit *dwarf.Entry, fn dwarf.Offset, pc, reg uint
 			}
 		case dwarf.TagVariable, dwarf.TagFormalParameter:
 			for _, l := range di.locations(unit, e) {
-				if l.Start < pc || l.Start > first || !isRegister(l.expr, reg) {
+				in := func(reg uint64) bool { return isRegister(l.expr, reg) }
+				if l.Start > first || !slices.ContainsFunc(held[l.Start], in) {
 					continue
 				}
 				if l.Start < first {

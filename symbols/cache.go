@@ -19,7 +19,7 @@ import (
 )
 
 // cacheVersion changes when the meaning of what is cached does.
-const cacheVersion = 3
+const cacheVersion = 4
 
 // maxCache bounds a cache file, in bytes; what a run asks for has 150 kB.
 const maxCache = 32 << 20

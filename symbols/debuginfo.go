@@ -24,6 +24,10 @@ type debugInfo struct {
 
 	functions map[int][]function // by unit, ascending; guarded by im.mu
 
+	varsOnce sync.Once
+	vars     map[uint64]dwarf.Offset // types by address
+	varsErr  error
+
 	defsOnce sync.Once
 	defs     *definitions
 	defsErr  error

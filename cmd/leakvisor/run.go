@@ -35,6 +35,7 @@ type runCmd struct {
 	Stacks    string        `enum:"live,whole" default:"live" help:"What counts of kernel stacks: live, what is in use, or whole, as kmemleak has it (${default})."`
 	MinAge    time.Duration `placeholder:"DURATION" help:"Leave out orphans younger than this, in guest time (default 0s)."`
 	Precise   bool          `help:"Of objects whose type is known, take only what can hold a pointer by its type for one: finds also what a stale integer hides."`
+	Explain   []string      `sep:"none" placeholder:"WHAT" help:"Explain the verdict on the object at an address, or on those of function:NAME, module:NAME, cache:NAME or type:NAME, with * for any characters; may be given several times."`
 	Suppress  []string      `type:"existingfile" sep:"none" placeholder:"FILE" help:"Leave out what the rules in this file match, and what hangs on it; may be given several times."`
 
 	ModuleSymbols string `type:"existingdir" placeholder:"DIR" help:"Where .ko files with debug information are; without it the guest's own symbol tables serve."`
@@ -64,6 +65,14 @@ func (c *runCmd) Run(ctx context.Context, status *int) (err error) {
 	track, err := parseTrack(c.Track)
 	if err != nil {
 		return err
+	}
+	var explain []leak.Query
+	for _, text := range c.Explain {
+		q, err := leak.ParseQuery(text)
+		if err != nil {
+			return fmt.Errorf("--explain: %w", err)
+		}
+		explain = append(explain, q)
 	}
 	suppress, err := readRules(c.Suppress)
 	if err != nil {
@@ -115,6 +124,7 @@ func (c *runCmd) Run(ctx context.Context, status *int) (err error) {
 		Roots:         []leak.Roots{{WholeStacks: c.Stacks == string(report.WholeStacks)}},
 		MinAge:        c.MinAge,
 		Precise:       c.Precise,
+		Explain:       explain,
 		Suppress:      suppress,
 		ScanAtEnd:     c.ScanAt == "poweroff",
 		ScanEvery:     c.ScanEvery,

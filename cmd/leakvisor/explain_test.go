@@ -1,0 +1,183 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/leakvisor/leakvisor/report"
+	"github.com/leakvisor/leakvisor/xtest/guests"
+)
+
+// plantsOf reads what was planted in a run.
+func (r *guestRun) plants(t *testing.T) (list []guests.Plant, byName map[string]guests.Plant) {
+	t.Helper()
+	console, err := os.Open(r.path("console"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer console.Close()
+	if list, err = guests.ReadPlants(console); err != nil {
+		t.Fatal(err)
+	}
+	byName = map[string]guests.Plant{}
+	for _, p := range list {
+		byName[p.Name] = p
+	}
+	return list, byName
+}
+
+// path writes a path from a root as the test below has it.
+func pathOf(e *report.Explanation) string {
+	var b strings.Builder
+	for i := range e.Path {
+		h := &e.Path[i]
+		if i > 0 {
+			b.WriteString(" > ")
+			fmt.Fprintf(&b, "%s.%s", h.Type, h.Member)
+			continue
+		}
+		fmt.Fprintf(&b, "%s|%s|%s|%s", h.Class, h.From, h.Symbol, h.Member)
+	}
+	return b.String()
+}
+
+// TestExplain: each object of the module explain is reached in the way that
+// its plant says.
+func TestExplain(t *testing.T) {
+	guests.Each(t, func(t *testing.T, g *guests.Guest) {
+		module := guests.Module(t, g, "explain")
+		var r guestRun
+		r.start(t, g, "insmod /modules/explain.ko\nsleep 1", []guests.Built{module},
+			"--smp", "2", "--module-symbols", filepath.Dir(module.Debug), "--explain", "cache:ex_cache", "--explain", "0x10")
+		r.wait(t, exitLeaks)
+		rep := r.report(t)
+		live(t, rep)
+		_, plants := r.plants(t)
+		explained := map[uint64]*report.Explanation{}
+		for i := range rep.Explanations {
+			e := &rep.Explanations[i]
+			explained[uint64(e.Address)] = e
+			if e.Found && e.Type != "struct ex_item" {
+				t.Errorf("%s is of type %q", e.Address, e.Type)
+			}
+		}
+		if e := explained[0]; e == nil || e.Found || e.Query != "0x10" {
+			t.Errorf("of what is not there it says %+v", e)
+		}
+		for _, c := range []struct{ name, path, weak string }{
+			{"global_list", "module|module explain .data|ex_list [explain]|", "pointers into objects"},
+			{"percpu", "per-CPU|module explain per-CPU data of CPU 0|ex_percpu [explain]|", ""},
+			{"stack", "stack|stack of ex-stack[|in ex_sleeper", "stack"},
+			{"register", "register|vCPU ", "register"},
+			{"inode", "struct shmem_inode_info.vfs_inode.i_data.i_pages.xa_head > struct xa_node.slots[5]", "pointers into objects"},
+			{"bss", "module|module explain .bss|ex_bss [explain]|", ""},
+			{"stale", "ex_keeper [explain]| > struct ex_stale.cookie", "one word that is no pointer by its type"},
+		} {
+			e := explained[plants[c.name].Addr]
+			if e == nil {
+				t.Errorf("%s is not explained", c.name)
+				continue
+			}
+			path, weak := pathOf(e), strings.Join(e.Weak, "; ")
+			for _, part := range strings.Split(c.path, "[|") {
+				if !strings.Contains(path, part) {
+					t.Errorf("%s is reached by %s, want %s", c.name, path, c.path)
+				}
+			}
+			if e.State != report.StateReachable || !strings.Contains(weak, c.weak) || c.weak == "" && weak != "" {
+				t.Errorf("%s is %s, weak: %q, want %q", c.name, e.State, weak, c.weak)
+			}
+		}
+		pair, other := plants["pair"], explained[plants["pair.other"].Addr]
+		if other == nil || other.State != report.StateOrphan || len(other.Referrers) != 1 || other.Referrers[0].Member != "other" || other.Referrers[0].From != fmt.Sprintf("%#x", pair.Addr) {
+			t.Errorf("the other of the pair: %+v", other)
+		}
+		if e := explained[pair.Addr]; e == nil || len(e.Content) != 2 || e.Content[0].Member != "key" || e.Content[0].Value != 70 || e.Content[1].Member != "other" {
+			t.Errorf("content of the pair: %+v", e)
+		}
+		for i := range rep.Orphans {
+			o := &rep.Orphans[i]
+			if uint64(o.Address) == plants["stale"].Addr {
+				t.Errorf("the conservative scan finds what an integer refers to:\n%s", record(o))
+			}
+			if o.Direct != (uint64(o.Address) == pair.Addr) || !o.Direct && uint64(o.Root) != pair.Addr {
+				t.Errorf("%s direct %v, root %s", o.Address, o.Direct, o.Root)
+			}
+		}
+	})
+}
+
+// TestPrecise: what a stale integer hides is found, and said to be found by
+// the precise scan only; of all else that was planted nothing changes.
+func TestPrecise(t *testing.T) {
+	guests.Each(t, func(t *testing.T, g *guests.Guest) {
+		module := guests.Module(t, g, "explain")
+		var r guestRun
+		r.start(t, g, "insmod /modules/explain.ko\nsleep 1", []guests.Built{module},
+			"--precise", "--smp", "2", "--module-symbols", filepath.Dir(module.Debug))
+		r.wait(t, exitLeaks)
+		rep := r.report(t)
+		live(t, rep)
+		_, plants := r.plants(t)
+		want := map[uint64]bool{plants["stale"].Addr: true, plants["pair"].Addr: false, plants["pair.other"].Addr: false}
+		for i := range rep.Orphans {
+			o := &rep.Orphans[i]
+			only, ok := want[uint64(o.Address)]
+			if !ok || o.PreciseOnly != only || o.Type != "struct ex_item" {
+				t.Errorf("precise only: %v\n%s", o.PreciseOnly, record(o))
+			}
+			delete(want, uint64(o.Address))
+		}
+		if len(want) > 0 {
+			t.Errorf("not found: %v", want)
+		}
+		if !rep.Scan.Precise || rep.Scan.Typed*2 < rep.Scan.Objects {
+			t.Errorf("%d of %d objects are typed", rep.Scan.Typed, rep.Scan.Objects)
+		}
+	})
+}
+
+// TestPreciseGroundTruth: by types too every planted leak is found, and
+// nothing else.
+func TestPreciseGroundTruth(t *testing.T) {
+	guests.Each(t, func(t *testing.T, g *guests.Guest) {
+		modules := []guests.Built{guests.Module(t, g, "holder"), guests.Module(t, g, "groundtruth"), guests.Module(t, g, "rmmodleak")}
+		symbols := t.TempDir()
+		for _, m := range modules {
+			content, err := os.ReadFile(m.Debug)
+			if err == nil {
+				err = os.WriteFile(filepath.Join(symbols, filepath.Base(m.Debug)), content, 0o644)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		var r guestRun
+		r.start(t, g, plantScript, modules, "--precise", "--module-symbols", symbols)
+		r.wait(t, exitLeaks)
+		rep := r.report(t)
+		live(t, rep)
+		plants, _ := r.plants(t)
+		judge(t, rep, plants)
+	})
+}
+
+// TestPreciseCleanBoot: a stock kernel that boots to userland and powers off
+// leaks nothing by objects' types either.
+func TestPreciseCleanBoot(t *testing.T) {
+	guests.Each(t, func(t *testing.T, g *guests.Guest) {
+		for cpus := 1; cpus <= 2; cpus++ {
+			t.Run(fmt.Sprintf("cpus=%d", cpus), func(t *testing.T) {
+				var r guestRun
+				r.start(t, g, "uname -a; ls -lR /sys > /dev/null", nil, "--precise", "--smp", fmt.Sprint(cpus))
+				r.wait(t, exitClean)
+				rep := r.report(t)
+				live(t, rep)
+				t.Logf("%d of %d objects typed", rep.Scan.Typed, rep.Scan.Objects)
+			})
+		}
+	})
+}
