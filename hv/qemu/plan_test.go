@@ -13,14 +13,19 @@ import (
 
 const text = 0xffffffff81000000
 
-func gvas(addrs ...guestmem.GVA) []guestmem.GVA { return addrs }
+func exits(addrs ...guestmem.GVA) (out []hv.ExitPoint) {
+	for _, addr := range addrs {
+		out = append(out, hv.ExitPoint{Addr: addr})
+	}
+	return out
+}
 
 func TestCompilePlan(t *testing.T) {
 	a := x86.AMD64()
 	p, err := compilePlan(a, &hv.Plan{
 		Hooks: []hv.Hook{
-			{Name: "a", Entry: text, Exits: gvas(text+8, text+9), StackBytes: 100, Args: 2},
-			{Name: "b", Entry: text + 8, Exits: gvas(text+9, text+9), Sync: true},
+			{Name: "a", Entry: text, Exits: exits(text+8, text+9), StackBytes: 100, Args: 2},
+			{Name: "b", Entry: text + 8, Exits: exits(text+9, text+9), Sync: true},
 			{Name: "c", Entry: text + 32, Array: hv.Array{When: hv.ArrayAtEntry, Pointer: 5}},
 		},
 		Context: []hv.Fetch{
@@ -113,7 +118,7 @@ func TestCompilePlanRefuses(t *testing.T) {
 	}
 	for want, p := range map[string]hv.Plan{
 		"not in kernel text": hook(func(h *hv.Hook) { h.Entry = 0x1000 }),
-		"not in kernel":      hook(func(h *hv.Hook) { h.Exits = gvas(4) }),
+		"not in kernel":      hook(func(h *hv.Hook) { h.Exits = exits(4) }),
 		"bytes of stack":     hook(func(h *hv.Hook) { h.StackBytes = 1 << 20 }),
 		"wants -1 bytes":     hook(func(h *hv.Hook) { h.StackBytes = -1 }),
 		"wants 7 arguments":  hook(func(h *hv.Hook) { h.Args = 7 }),
