@@ -6,6 +6,7 @@ import (
 	"testing"
 	"unsafe"
 
+	"github.com/leakvisor/leakvisor/arch"
 	"github.com/leakvisor/leakvisor/arch/x86"
 	"github.com/leakvisor/leakvisor/guestmem"
 	"github.com/leakvisor/leakvisor/hv"
@@ -125,6 +126,12 @@ func TestCompilePlanRefuses(t *testing.T) {
 		"impossible arg":     hook(func(h *hv.Hook) { h.Array = hv.Array{When: hv.ArrayAtEntry, Pointer: 6} }),
 		"an array of impos":  hook(func(h *hv.Hook) { h.Args = 1; h.Array = hv.Array{When: hv.ArrayAtEntry, Pointer: 1} }),
 		"has none":           hook(func(h *hv.Hook) { h.Array = hv.Array{When: hv.ArrayAtExit} }),
+		"two ways": hook(func(h *hv.Hook) {
+			h.Exits = []hv.ExitPoint{{Addr: text + 8}, {Addr: text + 8, Pop: 8}}
+		}),
+		"no register \"nzcv\"": hook(func(h *hv.Hook) {
+			h.Exits = []hv.ExitPoint{{Addr: text + 8, If: &arch.Condition{Register: "nzcv"}}}
+		}),
 		"same entry":         {Hooks: []hv.Hook{{Name: "x", Entry: text}, {Name: "y", Entry: text}}},
 		"no power of two":    {StackSize: 12345},
 		"fetch 0 of 0":       fetch(hv.Fetch{}),
