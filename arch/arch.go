@@ -137,6 +137,20 @@ type QEMU struct {
 type Exit struct {
 	Addr uint64 // of the instruction that leaves
 	Tail uint64 // target of a tail call; zero for a return
+	// Pop is what the instruction itself, or the one in its delay slot, adds to
+	// the stack pointer, in bytes.
+	Pop uint64
+	// If is when it leaves; nil for always.
+	If *Condition
+}
+
+// Condition is what a conditional instruction depends on: four bits of a
+// register, of which Shift is the lowest. Bit n of Taken says whether the
+// condition holds when their value is n.
+type Condition struct {
+	Register string
+	Shift    uint
+	Taken    uint16
 }
 
 // Disassembler finds the exits of a function from its bytes.

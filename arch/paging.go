@@ -17,8 +17,8 @@ type Paging struct {
 	// UpperHalf says that the tables map only addresses in which the bits from
 	// VABits up are all set: the kernel's, where users have tables of their own.
 	UpperHalf bool
-	// Present makes an entry valid.
-	Present Match
+	// Absent makes an entry map nothing.
+	Absent Match
 	// Frame is the mask of the physical address in an entry.
 	Frame uint64
 	// RootSymbols are the symbols of the kernel's root table, tried in order.
@@ -41,26 +41,28 @@ type Level struct {
 	// Leaf makes an entry of this level map memory itself (a huge page); the
 	// zero value where only the last level maps.
 	Leaf Match
-	// Present and Frame are this level's where they are not Paging's; the zero
+	// Absent and Frame are this level's where they are not Paging's; the zero
 	// value otherwise.
-	Present Match
-	Frame   uint64
+	Absent Match
+	Frame  uint64
 }
 
 // Match is a condition on a word: the bits of Mask are those of Value. The
 // zero value never holds.
 type Match struct{ Mask, Value uint64 }
 
-// AllSet is the condition that all bits of mask are set.
-func AllSet(mask uint64) Match { return Match{mask, mask} }
+// AllSet is the condition that all bits of mask are set, AllClear that all are
+// clear.
+func AllSet(mask uint64) Match   { return Match{mask, mask} }
+func AllClear(mask uint64) Match { return Match{mask, 0} }
 
 // Holds says whether the condition holds for v.
 func (m Match) Holds(v uint64) bool { return m.Mask != 0 && v&m.Mask == m.Value }
 
 // Resolve returns a level with everything that it takes from p filled in.
 func (p *Paging) Resolve(l Level) Level {
-	if l.Present.Mask == 0 {
-		l.Present = p.Present
+	if l.Absent.Mask == 0 {
+		l.Absent = p.Absent
 	}
 	if l.Frame == 0 {
 		l.Frame = p.Frame

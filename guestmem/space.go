@@ -71,10 +71,19 @@ func (s *AddressSpace) WithPhysical(phys Physical) *AddressSpace {
 // Physical returns the memory below.
 func (s *AddressSpace) Physical() Physical { return s.phys }
 
+// PhysicalWindow is where the address spaces of 32-bit guests have, beyond all
+// that such a guest can name, its physical memory: high memory is mapped
+// nowhere else.
+const PhysicalWindow GVA = 1 << 32
+
 // Translate returns the physical address of gva and how many bytes from
 // there on the same table entry maps.
 func (s *AddressSpace) Translate(gva GVA) (GPA, uint64, error) {
 	p := s.arch.Paging
+	if s.arch.WordSize == 4 && gva >= PhysicalWindow {
+		size := uint64(1) << p.PageShift
+		return GPA(gva - PhysicalWindow), size - uint64(gva)%size, nil
+	}
 	if p.Canonical && s.sign < 64 {
 		if ext := int64(gva) >> (s.sign - 1); ext != 0 && ext != -1 {
 			return 0, 0, &AddressError{Addr: uint64(gva), Reason: "not canonical"}
@@ -92,7 +101,7 @@ func (s *AddressSpace) Translate(gva GVA) (GPA, uint64, error) {
 			return 0, 0, &AddressError{Addr: uint64(gva), Reason: fmt.Sprintf("%s table at %#x lies outside the guest's RAM", l.Name, uint64(table))}
 		}
 		e := s.arch.Uint(b[:p.EntrySize])
-		if !l.Present.Holds(e) {
+		if l.Absent.Holds(e) {
 			return 0, 0, &AddressError{Addr: uint64(gva), Reason: l.Name + " entry is not present"}
 		}
 		frame := e & l.Frame

@@ -152,7 +152,7 @@ type builder struct {
 
 // exitSet are the exits of one piece of code.
 type exitSet struct {
-	returns []uint64
+	returns []arch.Exit
 	tails   []uint64
 }
 
@@ -197,7 +197,7 @@ func (b *builder) hookAllocator(row *Allocator, e symbols.Symbol, suffix string,
 			return errors.New("it has no exit")
 		}
 		for _, x := range exits {
-			h.Exits = append(h.Exits, b.gva(x))
+			h.Exits = append(h.Exits, hv.ExitPoint{Addr: b.gva(x.Addr), Pop: x.Pop, If: x.If})
 		}
 		h.StackBytes = stack
 		if row.Role == AllocBulk {
@@ -246,8 +246,8 @@ func (b *builder) gva(link uint64) guestmem.GVA { return guestmem.GVA(link + b.s
 
 // closure returns the returning instructions of the function at entry and of
 // all that it tail-calls: whichever of them runs, it ends the call.
-func (b *builder) closure(entry uint64) ([]uint64, error) {
-	var out []uint64
+func (b *builder) closure(entry uint64) ([]arch.Exit, error) {
+	var out []arch.Exit
 	seen := map[uint64]bool{}
 	work := []uint64{entry}
 	for len(work) > 0 {
@@ -264,7 +264,7 @@ func (b *builder) closure(entry uint64) ([]uint64, error) {
 		out = append(out, set.returns...)
 		work = append(work, set.tails...)
 	}
-	sort.Slice(out, func(i, j int) bool { return out[i] < out[j] })
+	sort.Slice(out, func(i, j int) bool { return out[i].Addr < out[j].Addr })
 	return out, nil
 }
 
@@ -286,7 +286,7 @@ func (b *builder) exitsOf(f symbols.Symbol) (*exitSet, error) {
 	s := &exitSet{}
 	for _, x := range exits {
 		if x.Tail == 0 {
-			s.returns = append(s.returns, x.Addr)
+			s.returns = append(s.returns, x)
 		} else {
 			s.tails = append(s.tails, x.Tail)
 		}

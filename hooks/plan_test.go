@@ -95,7 +95,10 @@ func TestBuildPlan(t *testing.T) {
 	}
 	got := map[string][]guestmem.GVA{}
 	for _, h := range p.Hooks {
-		got[h.Name] = append([]guestmem.GVA{h.Entry}, h.Exits...)
+		got[h.Name] = []guestmem.GVA{h.Entry}
+		for _, x := range h.Exits {
+			got[h.Name] = append(got[h.Name], x.Addr)
+		}
 	}
 	want := map[string][]guestmem.GVA{
 		"__kmalloc":    {slide + 0x1000, slide + 0x3002, slide + 0x3003},

@@ -103,7 +103,7 @@ type Hook struct {
 	Entry guestmem.GVA
 	// Exits are the instructions that return from the function, those of
 	// functions it tail-calls included. None: entries only.
-	Exits []guestmem.GVA
+	Exits []ExitPoint
 	// Args is how many arguments are told of; zero means all that registers
 	// pass. Fewer cost less.
 	Args int
@@ -114,6 +114,13 @@ type Hook struct {
 	Array Array
 	// Sync holds the vCPU at the entry until the handler has returned.
 	Sync bool
+}
+
+// ExitPoint is an instruction that returns; see arch.Exit.
+type ExitPoint struct {
+	Addr guestmem.GVA
+	Pop  uint64
+	If   *arch.Condition
 }
 
 // Array says which words to copy with an event of a bulk function. The zero

@@ -15,10 +15,17 @@ type CPU struct {
 	// Offset is __per_cpu_offset: it is added to a per-CPU pointer or symbol
 	// to get this CPU's copy. Zero on a kernel without SMP.
 	Offset uint64
+
+	short bool // sums wrap at 32 bits
 }
 
 // Addr returns where the CPU's copy is of what the per-CPU pointer names.
-func (c CPU) Addr(ptr uint64) guestmem.GVA { return guestmem.GVA(ptr + c.Offset) }
+func (c CPU) Addr(ptr uint64) guestmem.GVA {
+	if c.short {
+		return guestmem.GVA(uint32(ptr + c.Offset))
+	}
+	return guestmem.GVA(ptr + c.Offset)
+}
 
 // CPUs returns the possible CPUs, in order. Early in boot, before the
 // per-CPU areas are set up, all offsets are those of the initial copy.
@@ -54,7 +61,7 @@ func (k *Kernel) CPUs() ([]CPU, error) {
 		if err != nil {
 			return out, fmt.Errorf("per-CPU offset of CPU %d: %w", id, err)
 		}
-		out = append(out, CPU{ID: int(id), Offset: off})
+		out = append(out, CPU{ID: int(id), Offset: off, short: w == 4})
 	}
 	if len(out) == 0 {
 		return nil, inconsistent("no CPU is possible")

@@ -111,7 +111,7 @@ func fakeArchs() []*arch.Arch {
 		return &arch.Arch{
 			Name: name, WordSize: word, Order: order,
 			Call:   arch.Call{SP: "sp", PC: "pc"},
-			Paging: &arch.Paging{PageShift: 12, EntrySize: word, Canonical: word == 8, Levels: []arch.Level{{Name: "pgd", Shift: 21, Bits: 9, Leaf: arch.AllSet(2)}, {Name: "pte", Shift: 12, Bits: 9}}, Present: arch.AllSet(1), Frame: ^uint64(4095)},
+			Paging: &arch.Paging{PageShift: 12, EntrySize: word, Canonical: word == 8, Levels: []arch.Level{{Name: "pgd", Shift: 21, Bits: 9, Leaf: arch.AllSet(2)}, {Name: "pte", Shift: 12, Bits: 9}}, Absent: arch.AllClear(1), Frame: ^uint64(4095)},
 			Linux:  arch.Linux{Text: 1 << (word*8 - 1), PerCPUBase: "base", SwitchedSP: "thread.sp", StackSize: 8192, DirectMap: &arch.Base{Value: direct}, Vmemmap: &arch.Base{Value: vmemmap}},
 		}
 	}

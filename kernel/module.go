@@ -117,6 +117,7 @@ type moduleLayout struct {
 	sects               sectLayout
 	orcNum, orcIP, orc  member
 	orcEntry            uint64
+	eh                  ehLayout
 }
 
 // moduleOldLayout is a struct module_layout (4.5 to 6.3).
@@ -154,6 +155,7 @@ func newModuleLayout(l *layout) moduleLayout {
 	}
 	m.memory(l)
 	m.sects = newSectLayout(l)
+	m.eh = newEHLayout(l)
 	m.orcNum, _ = l.opt("module", "arch.num_orcs")
 	m.orcIP, _ = l.opt("module", "arch.orc_unwind_ip")
 	m.orc, _ = l.opt("module", "arch.orc_unwind")

@@ -18,10 +18,15 @@ type memoryMap struct {
 	descSize  uint64 // sizeof(struct page)
 	maxFrames uint64 // all frames are below
 	top       uint64 // the highest address: sums wrap behind it
+	low       uint64 // frames from here on are not in the direct map
 }
 
-// PageAddr returns the direct-map address of a page frame.
+// pageAddr returns the direct-map address of a page frame or, for one of high
+// memory, that in the window of 32-bit guests' address spaces.
 func (m *memoryMap) pageAddr(p PFN) guestmem.GVA {
+	if uint64(p) >= m.low {
+		return guestmem.PhysicalWindow + guestmem.GVA(uint64(p)*m.pageSize)
+	}
 	return guestmem.GVA((uint64(m.direct) + uint64(p)*m.pageSize) & m.top)
 }
 
@@ -39,19 +44,28 @@ func (m *memoryMap) frame(d guestmem.GVA) (PFN, bool) {
 
 // frameOf returns the frame of a direct-map address.
 func (m *memoryMap) frameOf(a guestmem.GVA) (PFN, bool) {
+	if m.low < m.maxFrames && a >= guestmem.PhysicalWindow {
+		p := uint64(a-guestmem.PhysicalWindow) / m.pageSize
+		return PFN(p), p >= m.low && p < m.maxFrames
+	}
 	p := (uint64(a-m.direct) & m.top) / m.pageSize
-	return PFN(p), p < m.maxFrames
+	return PFN(p), p < min(m.low, m.maxFrames)
 }
 
 // memoryMap reads where this boot has its memory map.
 func (k *Kernel) memoryMap() (*memoryMap, error) {
-	m := &memoryMap{pageSize: k.pageSize(), descSize: k.lay.page.size, top: k.top()}
+	m := &memoryMap{pageSize: k.pageSize(), descSize: k.lay.page.size, top: k.top(), low: ^uint64(0)}
 	for _, r := range k.phys.RAM() {
 		m.maxFrames = max(m.maxFrames, (uint64(r.End)+m.pageSize-1)/m.pageSize)
 	}
 	var err error
 	if m.direct, err = k.DirectMap(); err != nil {
 		return nil, err
+	}
+	if k.arch.WordSize == 4 && k.arch.Linux.DirectMap == nil {
+		if m.low, err = k.word("max_low_pfn"); err != nil {
+			return nil, err
+		}
 	}
 	m.vmemmap, err = k.pageDescriptors(m)
 	return m, err

@@ -207,7 +207,7 @@ func (k *Kernel) firstTable(table PFN, level int) (PFN, bool) {
 			return 0, false
 		}
 		e := k.arch.Uint(b[:p.EntrySize])
-		if l.Present.Holds(e) && !l.Leaf.Holds(e) {
+		if !l.Absent.Holds(e) && !l.Leaf.Holds(e) {
 			return PFN(e & l.Frame >> p.PageShift), true
 		}
 	}

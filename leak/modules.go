@@ -109,6 +109,9 @@ func (s *Session) moduleLoaded(addr guestmem.GVA, seq uint64) {
 	if orc != nil {
 		in.ORCIP, in.ORC, in.ORCIPAddr = orc.IPs, orc.Entries, orc.IPAddr
 	}
+	if in.EH, err = s.kernel.ModuleEH(m); err != nil {
+		s.log.Warn("reading a module's unwind tables", "module", m.Name, "error", err)
+	}
 	if in.Image, err = s.modules.image(m, s.symbolOptions()); err != nil {
 		s.log.Warn("opening a module's debug information", "module", m.Name, "error", err)
 	}

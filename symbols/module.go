@@ -22,6 +22,9 @@ type Module struct {
 	// memory (relocated), ORCIPAddr the address of the first. Empty: none.
 	ORCIP, ORC []byte
 	ORCIPAddr  guestmem.GVA
+	// EH are its unwind tables by ARM's exception handling ABI, at run-time
+	// addresses.
+	EH []*EHTable
 	// Image is the module's file with debug information; nil without one. It
 	// must stay open as long as the Space is in use.
 	Image *Image
@@ -33,6 +36,7 @@ type module struct {
 	ranges   []guestmem.Range[guestmem.GVA]
 	symbols  []Symbol // by address
 	orc      *orcTable
+	eh       []*EHTable
 	image    *Image
 	from, to uint64 // event numbers [from, to)
 }
@@ -46,7 +50,7 @@ func (s *Space) AddModule(in Module, seq uint64) error {
 	if len(in.Ranges) == 0 {
 		return fmt.Errorf("module %s: no address ranges: %w", in.Name, ErrNotFound)
 	}
-	m := &module{name: in.Name, image: in.Image, from: seq, to: forever}
+	m := &module{name: in.Name, image: in.Image, eh: in.EH, from: seq, to: forever}
 	for _, r := range in.Ranges {
 		if r.Size() > 0 {
 			m.ranges = append(m.ranges, r)
@@ -97,6 +101,16 @@ func (s *Space) moduleAt(a guestmem.GVA, seq uint64) *module {
 		}
 	}
 	return nil
+}
+
+// sameRange says whether one part of the module's memory has both addresses.
+func (m *module) sameRange(a, b guestmem.GVA) bool {
+	for _, r := range m.ranges {
+		if r.Contains(a) {
+			return r.Contains(b)
+		}
+	}
+	return false
 }
 
 // symbolAt returns the symbol at or before an address of the module, in the

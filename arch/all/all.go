@@ -15,6 +15,7 @@ func Archs() []*arch.Arch {
 	return []*arch.Arch{
 		x86.AMD64(),
 		arm.ARM64(),
+		arm.ARMv7(),
 	}
 }
 

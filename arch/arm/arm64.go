@@ -39,7 +39,7 @@ func ARM64() *arch.Arch {
 				{Name: "pmd", Shift: 21, Bits: 9, Leaf: block},
 				{Name: "pte", Shift: 12, Bits: 9},
 			},
-			Present:      arch.AllSet(descValid),
+			Absent:       arch.AllClear(descValid),
 			Frame:        0x0000_ffff_ffff_f000,
 			RootSymbols:  []string{"swapper_pg_dir"},
 			RootRegister: "TTBR1_EL1",

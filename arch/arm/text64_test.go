@@ -43,7 +43,7 @@ func TestExits64(t *testing.T) {
 	}
 	want[1] = arch.Exit{Addr: at + 16} // which is the thunk
 	if !reflect.DeepEqual(exits, want) {
-		t.Fatalf("exits %#x,\nwant %#x", exits, want)
+		t.Fatalf("exits %+v,\nwant %+v", exits, want)
 	}
 	for _, odd := range []uint64{at + 2, at} {
 		if _, err := (text64{}).Exits(odd, code[:odd&2+6], nil); err == nil {

@@ -57,7 +57,7 @@ func AMD64() *arch.Arch {
 				{Name: "pmd", Shift: 21, Bits: 9, Leaf: arch.AllSet(pagePSE)},
 				{Name: "pte", Shift: 12, Bits: 9},
 			},
-			Present:       arch.AllSet(pagePresent),
+			Absent:        arch.AllClear(pagePresent),
 			Frame:         0x000f_ffff_ffff_f000,
 			RootSymbols:   []string{"init_top_pgt", "swapper_pg_dir"},
 			RootRegister:  "cr3",

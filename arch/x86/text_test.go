@@ -26,7 +26,7 @@ func TestExits(t *testing.T) {
 	}
 	want := []arch.Exit{{Addr: at + 18, Tail: at + 0x101}, {Addr: at + 24, Tail: at + 0x200}, {Addr: at + 29}}
 	if !reflect.DeepEqual(exits, want) {
-		t.Fatalf("exits %#x, want %#x", exits, want)
+		t.Fatalf("exits %+v, want %+v", exits, want)
 	}
 	if _, err := (text{bits: 64}).Exits(at, []byte{0x06}, nil); err == nil {
 		t.Error("an invalid instruction was accepted")

@@ -95,7 +95,7 @@ func (g *guest) hook(t testing.TB, name string) hv.Hook {
 	}
 	h := hv.Hook{Name: name, Entry: guestmem.GVA(s.Value), StackBytes: 256}
 	for _, x := range exits {
-		h.Exits = append(h.Exits, guestmem.GVA(x.Addr))
+		h.Exits = append(h.Exits, hv.ExitPoint{Addr: guestmem.GVA(x.Addr)})
 	}
 	if len(h.Exits) == 0 {
 		t.Fatalf("%s has no exits", name)

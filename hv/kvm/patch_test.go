@@ -86,7 +86,7 @@ func overwrite(t *testing.T, g *guest, m *Machine, f hv.Hook) error {
 		return err
 	}
 	for _, x := range f.Exits {
-		if err := writeSpace(space, m.vm.ram, uint64(x), []byte{0xc3, 0xcc, 0xcc, 0xcc, 0xcc}); err != nil {
+		if err := writeSpace(space, m.vm.ram, uint64(x.Addr), []byte{0xc3, 0xcc, 0xcc, 0xcc, 0xcc}); err != nil {
 			return err
 		}
 	}

@@ -132,7 +132,8 @@ func (p *planner) sites(doneWith map[guestmem.GVA]bool) (siteMap, error) {
 			return nil, fmt.Errorf("kvm: hooking %s: %w", h.Name, err)
 		}
 		s.entries = append(s.entries, passing{i, h.Entry})
-		for _, x := range h.Exits {
+		for _, exit := range h.Exits {
+			x := exit.Addr
 			s, err := get(x)
 			if err != nil {
 				return nil, fmt.Errorf("kvm: hooking the exit of %s at %#x: %w", h.Name, uint64(x), err)

@@ -159,9 +159,9 @@ const (
 )
 
 func (g *testGuest) hooks(sync bool) []hv.Hook {
-	at := func(names ...string) (out []guestmem.GVA) {
+	at := func(names ...string) (out []hv.ExitPoint) {
 		for _, n := range names {
-			out = append(out, g.syms[n])
+			out = append(out, hv.ExitPoint{Addr: g.syms[n]})
 		}
 		return out
 	}

@@ -119,7 +119,7 @@ func (p *armed) addPaging(a *arch.Arch) {
 	add := func(l arch.Level) {
 		l = t.Resolve(l)
 		row.level[row.levels] = levelRow{
-			leaf: l.Leaf, present: l.Present, frame: l.Frame,
+			leaf: l.Leaf, absent: l.Absent, frame: l.Frame,
 			shift: uint32(l.Shift), bits: uint32(l.Bits),
 		}
 		row.levels++
@@ -147,7 +147,7 @@ func (p *armed) addHooks(a *arch.Arch, hooks []hv.Hook) error {
 		if !ok {
 			i = len(p.sites)
 			at[addr] = i
-			p.sites = append(p.sites, siteRow{addr: uint64(addr), entry: -1, exit: exitNone})
+			p.sites = append(p.sites, siteRow{addr: uint64(addr), entry: -1, exit: exitNone, flags: noRead})
 		}
 		return &p.sites[i], nil
 	}
@@ -184,10 +184,13 @@ func (p *armed) addHooks(a *arch.Arch, hooks []hv.Hook) error {
 			return fmt.Errorf("qemu: hooks %s and %s have the same entry %#x", hooks[s.entry].Name, h.Name, uint64(h.Entry))
 		}
 		s.entry = int32(i)
-		for _, addr := range h.Exits {
-			s, err := site(addr, h)
+		for _, x := range h.Exits {
+			s, err := site(x.Addr, h)
 			if err != nil {
 				return err
+			}
+			if err := s.leaves(a, x); err != nil {
+				return fmt.Errorf("qemu: hook %s: %w", h.Name, err)
 			}
 			switch s.exit {
 			case exitNone, int32(i):
@@ -197,6 +200,26 @@ func (p *armed) addHooks(a *arch.Arch, hooks []hv.Hook) error {
 			}
 		}
 		p.hooks = append(p.hooks, row)
+	}
+	return nil
+}
+
+// leaves makes the site an exit.
+func (s *siteRow) leaves(a *arch.Arch, x hv.ExitPoint) error {
+	was := *s
+	if x.Pop > 1<<20 {
+		return fmt.Errorf("the exit at %#x pops %d bytes", uint64(x.Addr), x.Pop)
+	}
+	s.pop, s.flags = uint32(x.Pop), noRead
+	if c := x.If; c != nil {
+		reg, err := register(a, c.Register)
+		if err != nil {
+			return err
+		}
+		s.flags, s.shift, s.taken = reg, uint8(c.Shift), c.Taken
+	}
+	if was.exit != exitNone && (was.pop != s.pop || was.flags != s.flags || was.shift != s.shift || was.taken != s.taken) {
+		return fmt.Errorf("the exit at %#x is described in two ways", uint64(x.Addr))
 	}
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"unsafe"
 
+	"github.com/leakvisor/leakvisor/arch"
 	"github.com/leakvisor/leakvisor/arch/x86"
 	"github.com/leakvisor/leakvisor/guestmem"
 	"github.com/leakvisor/leakvisor/hv"
@@ -13,14 +14,19 @@ import (
 
 const text = 0xffffffff81000000
 
-func gvas(addrs ...guestmem.GVA) []guestmem.GVA { return addrs }
+func exits(addrs ...guestmem.GVA) (out []hv.ExitPoint) {
+	for _, addr := range addrs {
+		out = append(out, hv.ExitPoint{Addr: addr})
+	}
+	return out
+}
 
 func TestCompilePlan(t *testing.T) {
 	a := x86.AMD64()
 	p, err := compilePlan(a, &hv.Plan{
 		Hooks: []hv.Hook{
-			{Name: "a", Entry: text, Exits: gvas(text+8, text+9), StackBytes: 100, Args: 2},
-			{Name: "b", Entry: text + 8, Exits: gvas(text+9, text+9), Sync: true},
+			{Name: "a", Entry: text, Exits: exits(text+8, text+9), StackBytes: 100, Args: 2},
+			{Name: "b", Entry: text + 8, Exits: exits(text+9, text+9), Sync: true},
 			{Name: "c", Entry: text + 32, Array: hv.Array{When: hv.ArrayAtEntry, Pointer: 5}},
 		},
 		Context: []hv.Fetch{
@@ -113,13 +119,19 @@ func TestCompilePlanRefuses(t *testing.T) {
 	}
 	for want, p := range map[string]hv.Plan{
 		"not in kernel text": hook(func(h *hv.Hook) { h.Entry = 0x1000 }),
-		"not in kernel":      hook(func(h *hv.Hook) { h.Exits = gvas(4) }),
+		"not in kernel":      hook(func(h *hv.Hook) { h.Exits = exits(4) }),
 		"bytes of stack":     hook(func(h *hv.Hook) { h.StackBytes = 1 << 20 }),
 		"wants -1 bytes":     hook(func(h *hv.Hook) { h.StackBytes = -1 }),
 		"wants 7 arguments":  hook(func(h *hv.Hook) { h.Args = 7 }),
 		"impossible arg":     hook(func(h *hv.Hook) { h.Array = hv.Array{When: hv.ArrayAtEntry, Pointer: 6} }),
 		"an array of impos":  hook(func(h *hv.Hook) { h.Args = 1; h.Array = hv.Array{When: hv.ArrayAtEntry, Pointer: 1} }),
 		"has none":           hook(func(h *hv.Hook) { h.Array = hv.Array{When: hv.ArrayAtExit} }),
+		"two ways": hook(func(h *hv.Hook) {
+			h.Exits = []hv.ExitPoint{{Addr: text + 8}, {Addr: text + 8, Pop: 8}}
+		}),
+		"no register \"nzcv\"": hook(func(h *hv.Hook) {
+			h.Exits = []hv.ExitPoint{{Addr: text + 8, If: &arch.Condition{Register: "nzcv"}}}
+		}),
 		"same entry":         {Hooks: []hv.Hook{{Name: "x", Entry: text}, {Name: "y", Entry: text}}},
 		"no power of two":    {StackSize: 12345},
 		"fetch 0 of 0":       fetch(hv.Fetch{}),

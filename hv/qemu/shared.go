@@ -82,9 +82,9 @@ type pagingRow struct {
 }
 
 type levelRow struct {
-	leaf, present arch.Match
-	frame         uint64
-	shift, bits   uint32
+	leaf, absent arch.Match
+	frame        uint64
+	shift, bits  uint32
 }
 
 type planHeader struct {
@@ -101,8 +101,11 @@ type planHeader struct {
 }
 
 type siteRow struct {
-	addr        uint64
-	entry, exit int32
+	addr         uint64
+	entry, exit  int32
+	pop          uint32
+	taken        uint16
+	flags, shift uint8
 }
 
 const (

@@ -154,7 +154,9 @@ void on_exit_site(unsigned cpu, void *data)
 	struct record r = { .hook = s->exit, .pc = s->addr };
 	uint8_t flags = 0;
 
-	r.sp = read_reg(v, plan->exit_sp);
+	if (s->flags != NONE && !(s->taken >> (read_reg(v, s->flags) >> s->shift & 15) & 1))
+		return;
+	r.sp = read_reg(v, plan->exit_sp) + s->pop;
 	if (!close_call(r.sp, &call)) {
 		if (likely(!load(&ctl->overflow))) {
 			ctl->vcpu[cpu].filtered++;

@@ -74,7 +74,7 @@ static const uint8_t *translate(const struct vcpu *v, uint64_t addr, uint64_t *l
 		if (!p || *left < t->entry_size)
 			return NULL;
 		uint64_t entry = number(p, t->entry_size);
-		if (!holds(l->present, entry))
+		if (holds(l->absent, entry))
 			return NULL;
 		if (i == t->nlevels - 1 || holds(l->leaf, entry)) {
 			uint64_t in_page = ((uint64_t)1 << l->shift) - 1, in_ram;

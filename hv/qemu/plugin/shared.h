@@ -76,7 +76,7 @@ struct paging {
 	uint64_t frame;      /* mask of the root's address */
 	uint64_t extra_mask; /* without one of these bits in extra, level 0 is not in use */
 	struct level {
-		struct match { uint64_t mask, value; } leaf, present;
+		struct match { uint64_t mask, value; } leaf, absent;
 		uint64_t frame;
 		uint32_t shift, bits;
 	} levels[MAX_LEVELS];
@@ -101,6 +101,12 @@ struct site {
 	uint64_t addr;
 	int32_t entry; /* hook, or -1 */
 	int32_t exit;  /* hook, -1 when several share it, -2 for no exit */
+	uint32_t pop;  /* what the exit itself adds to the stack pointer */
+	/* An exit that depends on four bits of register flags, from shift up,
+	 * leaves if the bit of taken is set that has their value as its number;
+	 * flags is NONE for one that always does. */
+	uint16_t taken;
+	uint8_t flags, shift;
 };
 
 enum array_when { ARRAY_NEVER, ARRAY_AT_ENTRY, ARRAY_AT_EXIT };

@@ -6,15 +6,15 @@
 
 #include "groundtruth.h"
 
-struct node {
-	struct node *next;
+struct gt_node {
+	struct gt_node *next;
 	struct list_head list;
 	char fill[GT_SIZE - sizeof(struct list_head) - sizeof(void *)];
 };
 
-static __always_inline struct node *new_node(void)
+static __always_inline struct gt_node *new_node(void)
 {
-	struct node *node = gt_alloc(GFP_KERNEL);
+	struct gt_node *node = gt_alloc(GFP_KERNEL);
 
 	if (node)
 		memset(node, 0, sizeof(*node));
@@ -22,9 +22,9 @@ static __always_inline struct node *new_node(void)
 }
 
 /* Each node's allocation is in the plant itself, loop or not. */
-static __always_inline struct node *ring(int n)
+static __always_inline struct gt_node *ring(int n)
 {
-	struct node *first = NULL, *last = NULL, *node;
+	struct gt_node *first = NULL, *last = NULL, *node;
 	int i;
 
 	for (i = 0; i < n; i++) {
@@ -42,14 +42,14 @@ static __always_inline struct node *ring(int n)
 
 static noinline void plant_leak_self(void)
 {
-	struct node *node = ring(1);
+	struct gt_node *node = ring(1);
 
 	gt_planted(node, sizeof(*node));
 }
 
 static noinline void plant_leak_cycle2(void)
 {
-	struct node *node = ring(2);
+	struct gt_node *node = ring(2);
 
 	gt_planted_n(0, node, sizeof(*node));
 	gt_planted_n(1, node->next, sizeof(*node));
@@ -57,7 +57,7 @@ static noinline void plant_leak_cycle2(void)
 
 static noinline void plant_leak_cycle10(void)
 {
-	struct node *node = ring(10);
+	struct gt_node *node = ring(10);
 	int i;
 
 	for (i = 0; i < 10; i++, node = node->next)
@@ -67,7 +67,7 @@ static noinline void plant_leak_cycle10(void)
 /* The head was dropped. */
 static noinline void plant_leak_chain(void)
 {
-	struct node *node = ring(3);
+	struct gt_node *node = ring(3);
 
 	gt_planted_n(0, node, sizeof(*node));
 	gt_planted_n(1, node->next, sizeof(*node));
@@ -79,7 +79,7 @@ static noinline void plant_leak_chain(void)
 static noinline void plant_leak_list(void)
 {
 	struct list_head *head = kmalloc(sizeof(*head), GFP_KERNEL);
-	struct node *node;
+	struct gt_node *node;
 	int i;
 
 	INIT_LIST_HEAD(head);
@@ -97,7 +97,7 @@ static LIST_HEAD(live_list);
 
 static noinline void plant_leak_unlinked(void)
 {
-	struct node *node = new_node();
+	struct gt_node *node = new_node();
 
 	list_add(&node->list, &live_list);
 	__list_del_entry(&node->list);

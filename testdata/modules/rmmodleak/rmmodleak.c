@@ -58,14 +58,14 @@ static noinline void plant_leak_rmmod_percpu(void)
 static noinline void plant_leak_rmmod_head(void)
 {
 	chain = kzalloc(sizeof(*chain), GFP_KERNEL);
-	say(__func__, chain, sizeof(*chain));
+	say(__func__, chain, ksize(chain));
 }
 
 /* Kept by the head, and so an orphan's orphan. */
 static noinline void plant_leak_rmmod_next(void)
 {
 	chain->next = kzalloc(sizeof(*chain), GFP_KERNEL);
-	say(__func__, chain->next, sizeof(*chain));
+	say(__func__, chain->next, ksize(chain->next));
 }
 
 static noinline void scrub(int depth)
