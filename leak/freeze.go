@@ -92,15 +92,21 @@ func (s *Session) rehearse() *guestmem.Snapshot {
 }
 
 // inUse returns where memory lies that the kernel uses itself, other than its
-// code.
+// code and the descriptors of free pages.
 func (s *Session) inUse(mem *guestmem.AddressSpace, k *kernel.Kernel, pages *kernel.Pages) []guestmem.Range[guestmem.GPA] {
-	text := claims{mem: mem}
+	rest := claims{mem: mem}
 	start, ok1 := k.Addr("_text")
 	end, ok2 := k.Addr("_etext")
 	if ok1 && ok2 {
-		text.add(gvaRange{Start: start, End: end}, pages.PageSize())
-		text.merge()
+		rest.add(gvaRange{Start: start, End: end}, pages.PageSize())
 	}
+	pages.Each(func(r kernel.PageRange) bool {
+		if r.Class == kernel.PageFree {
+			rest.add(pages.Desc(r), pages.PageSize())
+		}
+		return true
+	})
+	rest.merge()
 	var out []guestmem.Range[guestmem.GPA]
 	pages.Each(func(r kernel.PageRange) bool {
 		switch r.Class {
@@ -108,7 +114,7 @@ func (s *Session) inUse(mem *guestmem.AddressSpace, k *kernel.Kernel, pages *ker
 			return true
 		}
 		phys := pages.Phys(r)
-		text.rest(pages, r, func(from, to uint64) {
+		rest.rest(pages, r, func(from, to uint64) {
 			out = append(out, guestmem.Range[guestmem.GPA]{Start: phys.Start + guestmem.GPA(from), End: phys.Start + guestmem.GPA(to)})
 		})
 		return true

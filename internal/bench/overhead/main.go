@@ -72,22 +72,24 @@ func (b *bench) run(vmlinux string, workloads []string, pairs int) (bool, error)
 		if !found {
 			return false, fmt.Errorf("%q is not NAME=INITRD", w)
 		}
-		var ratios, plain, watched []float64
+		var ratios, plain, watched, pauses []float64
 		var events uint64
 		for i := range pairs {
 			without, err := b.without(initrd)
 			if err != nil {
 				return false, err
 			}
-			with, n, err := b.with(initrd)
+			with, n, pause, err := b.with(initrd)
 			if err != nil {
 				return false, err
 			}
 			fmt.Fprintf(os.Stderr, "%s, pair %d of %d: %.2f s without, %.2f s with\n", name, i+1, pairs, without, with)
 			plain, watched, ratios, events = append(plain, without), append(watched, with), append(ratios, with/without), n
+			pauses = append(pauses, pause)
 		}
 		ratio := median(ratios)
 		fmt.Printf("%s CPU without: %.2f s\n%s CPU with: %.2f s, %d allocator events\n", name, median(plain), name, median(watched), events)
+		fmt.Printf("%s pause for the scan: %.1f ms\n", name, median(pauses))
 		fmt.Printf("%s overhead: %.3f (goal: at most %.2f)\n", name, ratio, goal)
 		ok = ok && ratio <= goal
 	}
@@ -112,12 +114,12 @@ func (b *bench) without(initrd string) (float64, error) {
 	return (cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()).Seconds(), nil
 }
 
-// with runs the guest under Leakvisor, and returns QEMU's CPU time in seconds
-// and the number of events.
-func (b *bench) with(initrd string) (float64, uint64, error) {
+// with runs the guest under Leakvisor, and returns QEMU's CPU time in seconds,
+// the number of events, and how long the guest was paused in milliseconds.
+func (b *bench) with(initrd string) (cpu float64, events uint64, pause float64, err error) {
 	before, err := children()
 	if err != nil {
-		return 0, 0, err
+		return 0, 0, 0, err
 	}
 	ctx := context.Background()
 	m, err := qemu.Start(ctx, qemu.Config{
@@ -125,10 +127,9 @@ func (b *bench) with(initrd string) (float64, uint64, error) {
 		MemoryBytes: b.memory, SMP: b.smp, Console: io.Discard, CacheDir: b.cache,
 	})
 	if err != nil {
-		return 0, 0, err
+		return 0, 0, 0, err
 	}
 	defer m.Close()
-	var events uint64
 	var last *report.Report
 	s, err := leak.New(b.img, m, &leak.Options{
 		Track:     []hooks.Class{hooks.Slab, hooks.Vmalloc, hooks.PerCPU},
@@ -137,19 +138,19 @@ func (b *bench) with(initrd string) (float64, uint64, error) {
 		Report:    func(r *report.Report) error { last = r; return nil },
 	})
 	if err != nil {
-		return 0, 0, err
+		return 0, 0, 0, err
 	}
 	if err := s.Run(ctx); err != nil {
-		return 0, 0, err
+		return 0, 0, 0, err
 	}
 	if err := m.Close(); err != nil {
-		return 0, 0, err
+		return 0, 0, 0, err
 	}
 	if last == nil || last.Verdict == report.Unknown {
-		return 0, 0, fmt.Errorf("the run was not proven live: %q", reasons(last))
+		return 0, 0, 0, fmt.Errorf("the run was not proven live: %q", reasons(last))
 	}
 	after, err := children()
-	return (after - before).Seconds(), events, err
+	return (after - before).Seconds(), events, last.Scan.PausedMS, err
 }
 
 func args(q *arch.QEMU) string { return "console=" + q.Console + " panic=-1" }
