@@ -27,6 +27,9 @@ const envBed = "LEAKVISOR_KVM_BED"
 // bedLimit is how long one run there may take.
 const bedLimit = 15 * time.Minute
 
+// runLimit is how long a guest may run; then the program shows what it does.
+const runLimit = 2 * time.Minute
+
 // bed is what the test bed needs of this host.
 type bed struct {
 	dir   string
@@ -96,24 +99,20 @@ func TestKVMBed(t *testing.T) {
 	want := map[int][]string{}
 	var id string
 	for cpus := 1; cpus <= 2; cpus++ {
-		r := guestRun{initrd: initrd}
+		r := guestRun{initrd: initrd, env: []string{"LEAKVISOR_CACHE=" + b.path("cache")}}
 		r.start(t, g, "", nil, "--smp", fmt.Sprint(cpus))
 		r.wait(t, exitLeaks)
 		rep := r.report(t)
 		want[cpus], id = leaks(rep), rep.Guest.BuildID
 	}
-	cache, err := cacheDir()
-	if err != nil {
-		t.Fatal(err)
-	}
 	index := "symbols-" + id + ".cache"
 	b.sh(t, nil, "objcopy", "--strip-debug", "--remove-relocations=*", g.VMLinux, b.path("vmlinux"))
-	files := []string{b.path("leakvisor"), g.Kernel, b.path("vmlinux"), initrd + "=/bed/initrd", filepath.Join(cache, index) + "=/cache/" + index}
+	files := []string{b.path("leakvisor"), g.Kernel, b.path("vmlinux"), initrd + "=/bed/initrd", filepath.Join(b.path("cache"), index) + "=/cache/" + index}
 	for _, hook := range []string{kvm.HookRing, kvm.HookTrap} {
 		for cpus := 1; cpus <= 2; cpus++ {
 			t.Run(fmt.Sprintf("%s/cpus=%d", hook, cpus), func(t *testing.T) {
 				t.Parallel()
-				status, output, results := b.run(t, files, "/bin/env", "LEAKVISOR_CACHE=/cache", "./leakvisor", "run", "--quiet",
+				status, output, results := b.run(t, files, "/bin/env", "LEAKVISOR_CACHE=/cache", "timeout", "-s", "QUIT", fmt.Sprint(int(runLimit.Seconds())), "./leakvisor", "run", "--quiet",
 					"--hv", "kvm", "--hook", hook, "--smp", fmt.Sprint(cpus), "--kernel", "vmlinuz", "--vmlinux", "vmlinux", "--initrd", "initrd",
 					"--append", "quiet panic=-1", "--console", "/out/console", "--format", "json", "--output", "/out/report")
 				r := guestRun{dir: results}

@@ -159,7 +159,10 @@ func (r *runner) io() error {
 	if ring := r.m.tracer.ring.Load(); ring != nil && e.direction == gokvm.EXITIOOUT {
 		switch e.port {
 		case ringPort:
-			return ring.awaitRoom(r.m.pausing.Load)
+			if err := r.load(); err != nil {
+				return err
+			}
+			return ring.awaitRoom(int64(r.state.RDX), r.m.pausing.Load)
 		case stackPort:
 			return r.copyStack(ring)
 		}

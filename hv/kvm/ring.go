@@ -122,14 +122,14 @@ func (r *ring) wake() {
 	r.moved.Broadcast()
 }
 
-// awaitRoom returns when there is room in the ring, which the reader makes.
-// While pausing says so the reader may be the one who waits for us: then
-// everything is taken out here.
-func (r *ring) awaitRoom(pausing func() bool) error {
+// awaitRoom returns when the reader has moved the tail to where a vCPU needs it
+// at least. While pausing says so the reader may be the one who waits for us:
+// then everything is taken out here.
+func (r *ring) awaitRoom(tail int64, pausing func() bool) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.waits++
-	for r.head.Load()-r.pos > r.layout.size/2 && !pausing() {
+	for int64(r.pos) < tail && !pausing() {
 		r.moved.Wait()
 	}
 	for pausing() {

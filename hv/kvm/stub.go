@@ -49,7 +49,7 @@ const (
 
 // I/O ports of stubs' exits, from the same range as trapPort.
 const (
-	ringPort  = 0xe5 // no room in the ring
+	ringPort  = 0xe5 // no room in the ring until the tail is at rdx
 	stackPort = 0xe7 // the stack cannot be copied safely; rdi is the record
 )
 
@@ -121,10 +121,9 @@ func (a *assembler) reserve(l ringLayout, size uint32) {
 	a.op32(size, 0xb8)                                     // mov $size, %eax
 	a.emit(0xf0, 0x48, 0x0f, 0xc1, 0x07)                   // lock xadd %rax, (%rdi)
 	wait := len(a.b)                                       //
-	a.op32(size, 0x48, 0x8d, 0x90)                         // lea size(%rax), %rdx
-	a.emit(0x48, 0x2b, 0x57, headTail)                     // sub headTail(%rdi), %rdx
-	a.op32(uint32(l.size), 0x48, 0x81, 0xfa)               // cmp $l.size, %rdx
-	a.emit(0x76, 4)                                        // jbe over the next two
+	a.op32(size-uint32(l.size), 0x48, 0x8d, 0x90)          // lea size-l.size(%rax), %rdx
+	a.emit(0x48, 0x3b, 0x57, headTail)                     // cmp headTail(%rdi), %rdx
+	a.emit(0x7e, 4)                                        // jle over the next two
 	a.emit(0xe6, ringPort)                                 // out %al, $ringPort
 	a.emit(0xeb, byte(wait-(len(a.b)+2)))                  // jmp wait
 	a.op32(uint32(l.size-1), 0x25)                         // and $l.size-1, %eax (zero-extends)

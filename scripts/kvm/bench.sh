@@ -7,7 +7,6 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 guest=${1:-x86_64-6.1-cloud}
-cache=${LEAKVISOR_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/leakvisor}
 temp=$(mktemp -d)
 trap 'rm -rf "$temp"' EXIT
 
@@ -18,7 +17,7 @@ go run ./xtest/guests/prepare -guest "$guest" -o "$temp/linux" \
 	-script "insmod /modules/allocbench.ko; dmesg | grep allocbench" allocbench
 # A run under QEMU leaves the types in the cache, so that the bed needs no debug
 # information. That it finds leaks, or none, is not asked here.
-"$temp/leakvisor" run --quiet --hv qemu --kernel "$temp/linux/vmlinuz" \
+LEAKVISOR_CACHE=$temp/cache "$temp/leakvisor" run --quiet --hv qemu --kernel "$temp/linux/vmlinuz" \
 	--vmlinux "$temp/linux/vmlinux" --initrd "$temp/linux/initramfs.cpio.gz" \
 	--append "panic=-1" --output /dev/null || [ $? = 1 ]
 objcopy --strip-debug --remove-relocations='*' "$temp/linux/vmlinux" "$temp/vmlinux"
@@ -27,6 +26,6 @@ scripts/kvm/bed.sh --guest "$guest" --smp 2 --timeout 1800 \
 	--file "$temp/kvm.test" --file "$temp/guest" \
 	--file "$temp/linux/vmlinuz" --file "$temp/vmlinux" \
 	--file "$temp/linux/initramfs.cpio.gz=/bed/initrd" \
-	--file "$cache/symbols-$id.cache=/bed/cache/symbols-$id.cache" \
+	--file "$temp/cache/symbols-$id.cache=/bed/cache/symbols-$id.cache" \
 	-- /bin/env LEAKVISOR_KVM_GUEST=/bed/guest LEAKVISOR_KVM_LINUX=/bed \
 	./kvm.test -test.run '^$' -test.bench 'Call|Linux' -test.benchtime 1x -test.timeout 30m
