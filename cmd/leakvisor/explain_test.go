@@ -144,24 +144,37 @@ func TestPrecise(t *testing.T) {
 // nothing else.
 func TestPreciseGroundTruth(t *testing.T) {
 	guests.Each(t, func(t *testing.T, g *guests.Guest) {
-		modules := []guests.Built{guests.Module(t, g, "holder"), guests.Module(t, g, "groundtruth"), guests.Module(t, g, "rmmodleak")}
-		symbols := t.TempDir()
-		for _, m := range modules {
-			content, err := os.ReadFile(m.Debug)
-			if err == nil {
-				err = os.WriteFile(filepath.Join(symbols, filepath.Base(m.Debug)), content, 0o644)
-			}
-			if err != nil {
-				t.Fatal(err)
-			}
+		for _, c := range []struct {
+			script  string
+			modules []string
+			flags   []string
+		}{
+			{plantScript, []string{"holder", "groundtruth", "rmmodleak"}, nil},
+			{varietyScript, []string{"variety"}, []string{"--smp", "2"}},
+		} {
+			t.Run(c.modules[0], func(t *testing.T) {
+				symbols := t.TempDir()
+				var modules []guests.Built
+				for _, name := range c.modules {
+					m := guests.Module(t, g, name)
+					modules = append(modules, m)
+					content, err := os.ReadFile(m.Debug)
+					if err == nil {
+						err = os.WriteFile(filepath.Join(symbols, filepath.Base(m.Debug)), content, 0o644)
+					}
+					if err != nil {
+						t.Fatal(err)
+					}
+				}
+				var r guestRun
+				r.start(t, g, c.script, modules, append(c.flags, "--precise", "--module-symbols", symbols)...)
+				r.wait(t, exitLeaks)
+				rep := r.report(t)
+				live(t, rep)
+				plants, _ := r.plants(t)
+				judge(t, rep, plants)
+			})
 		}
-		var r guestRun
-		r.start(t, g, plantScript, modules, "--precise", "--module-symbols", symbols)
-		r.wait(t, exitLeaks)
-		rep := r.report(t)
-		live(t, rep)
-		plants, _ := r.plants(t)
-		judge(t, rep, plants)
 	})
 }
 
