@@ -66,9 +66,27 @@ type Call struct {
 	// FrameRecords says that FP always names a record of two words, the
 	// caller's record and the return address.
 	FrameRecords bool
+	// BackChain is how frames are chained where each has its caller's address
+	// and the registers saved in it.
+	BackChain *BackChain
 	// Signed are the bits of a saved return address that pointer
 	// authentication may have changed; in the kernel's addresses all are set.
 	Signed uint64
+}
+
+// BackChain says where a frame, which the stack pointer names, has what is
+// needed to go to its caller, by members of the kernel's types.
+type BackChain struct {
+	Frame  string // the structure
+	Chain  string // member with the caller's stack pointer
+	Saved  string // member with registers: an array of words
+	Return int    // index in it of the return address, in the caller's frame
+	// Behind a frame without a chain lies a struct pt_regs, where an interrupt
+	// or a system call came: PC and Mode are its members with the address and
+	// with what Linux.UserMode is about, SP is the index of the stack pointer
+	// in its member Regs.
+	PC, Mode, Regs string
+	SP             int
 }
 
 // Linux names what the kernel of this architecture keeps where.
@@ -106,15 +124,27 @@ type Linux struct {
 	// Current is the register that holds the running task's task_struct in
 	// kernel mode; empty where a per-CPU variable current_task has it.
 	Current string
+	// CurrentIn is the place in kernel memory that has it instead, which then
+	// also has the preempt count if it has a member preempt_count.
+	CurrentIn *Member
+	// UserMode holds for a CPU in user mode, where an address does not tell
+	// whose it is; the zero value where it does.
+	UserMode RegisterMatch
 	// IRQStacks are the stacks of interrupts that each CPU has, of the size of
 	// a task's.
 	IRQStacks []CPUStack
 }
 
-// CPUStack names a per-CPU variable that points to a stack.
+// Member is a member of a structure that Register points to; without one it
+// lies at address zero.
+type Member struct{ Register, Struct, Member string }
+
+// CPUStack names a variable that points to a stack: per-CPU, or an array by
+// CPU. With a Struct it points to that instead, whose Member is the pointer.
 type CPUStack struct {
-	Symbol string
-	Top    bool // it points to the stack's end rather than its start
+	Symbol         string
+	Struct, Member string
+	Top            bool // it points to the stack's end, or shortly before
 }
 
 // Base is an address that the kernel keeps in a variable, or else has as a

@@ -31,6 +31,23 @@ type Paging struct {
 	Extra         *Level
 	ExtraRegister string
 	ExtraMask     uint64
+	// Off holds while addresses are not translated: then they are physical.
+	Off RegisterMatch
+	// Prefixed says that a CPU sees some physical memory elsewhere than others
+	// do, so that a table walk alone does not find it.
+	Prefixed bool
+}
+
+// RegisterMatch is a condition on a register.
+type RegisterMatch struct {
+	Register string
+	Match
+}
+
+// In says whether the condition holds for registers by name.
+func (m RegisterMatch) In(regs map[string]uint64) bool {
+	v, ok := regs[m.Register]
+	return ok && m.Holds(v)
 }
 
 // Level is one level of a page table.

@@ -136,6 +136,27 @@ func TestUpperHalf(t *testing.T) {
 	}
 }
 
+func TestTables(t *testing.T) {
+	_, data, s := tables(t)
+	found := map[guestmem.GPA]bool{}
+	s.Tables(func(r guestmem.Range[guestmem.GPA]) {
+		if r.Size() != 4096 || found[r.Start] {
+			t.Errorf("a table at %#x", r)
+		}
+		found[r.Start] = true
+	})
+	if len(found) < 4 || !found[ramBase] {
+		t.Errorf("tables %v", found)
+	}
+	// A table that names itself does not make it endless.
+	binary.LittleEndian.PutUint64(data, ramBase|1)
+	n := 0
+	s.Tables(func(guestmem.Range[guestmem.GPA]) { n++ })
+	if n > 16 {
+		t.Errorf("%d tables", n)
+	}
+}
+
 func TestRAM(t *testing.T) {
 	for _, pieces := range [][]guestmem.Piece{
 		{{GPA: 0, Data: make([]byte, 10)}, {GPA: 9, Data: make([]byte, 1)}},

@@ -15,6 +15,7 @@ type AddressSpace struct {
 	root   GPA
 	levels []arch.Level
 	sign   uint // virtual address bits, for the canonical check
+	off    bool // addresses are physical
 }
 
 var _ Memory = (*AddressSpace)(nil)
@@ -46,6 +47,7 @@ func FromRegisters(phys Physical, a *arch.Arch, regs map[string]uint64) (*Addres
 	if err != nil {
 		return nil, err
 	}
+	s.off = a.Paging.Off.In(regs)
 	if x := a.Paging.Extra; x != nil && regs[a.Paging.ExtraRegister]&a.Paging.ExtraMask != 0 {
 		s.levels = append([]arch.Level{a.Paging.Resolve(*x)}, s.levels...)
 		s.sign = x.Shift + x.Bits
@@ -56,7 +58,7 @@ func FromRegisters(phys Physical, a *arch.Arch, regs map[string]uint64) (*Addres
 // WithRoot returns the same address space with other tables.
 func (s *AddressSpace) WithRoot(root GPA) *AddressSpace {
 	c := *s
-	c.root = root & GPA(s.arch.Paging.Frame)
+	c.root, c.off = root&GPA(s.arch.Paging.Frame), false
 	return &c
 }
 
@@ -83,6 +85,13 @@ func (s *AddressSpace) Translate(gva GVA) (GPA, uint64, error) {
 	if s.arch.WordSize == 4 && gva >= PhysicalWindow {
 		size := uint64(1) << p.PageShift
 		return GPA(gva - PhysicalWindow), size - uint64(gva)%size, nil
+	}
+	if s.off {
+		size := uint64(1) << p.PageShift
+		return GPA(gva), size - uint64(gva)%size, nil
+	}
+	if !p.Canonical && !p.UpperHalf && s.sign > 0 && s.sign < 64 && uint64(gva)>>s.sign != 0 {
+		return 0, 0, &AddressError{Addr: uint64(gva), Reason: "beyond the page tables"}
 	}
 	if p.Canonical && s.sign < 64 {
 		if ext := int64(gva) >> (s.sign - 1); ext != 0 && ext != -1 {

@@ -29,15 +29,18 @@ type stackLayout struct {
 	irqSize    uint64
 	irqs       []irqStack
 	exceptions []exceptionStack
+	chain      member // link of one frame to the next, from the stack pointer
 	entry      member // cpu_entry_area.entry_stack_page.stack
 	estacks    member // cpu_entry_area.estacks
 	vmAddr     member // vm_struct.addr
 }
 
-// irqStack is a per-CPU pointer to an interrupt stack.
+// irqStack is where a pointer to an interrupt stack is: per-CPU, or in an
+// array by CPU.
 type irqStack struct {
-	ptr uint64
-	top bool
+	ptr         uint64
+	perCPU, top bool
+	member      member // of what ptr points to; without one that is the stack
 }
 
 // exceptionStack is one member of the exception stacks, in the mapped and in
@@ -66,11 +69,30 @@ func newStackLayout(l *layout, slide uint64) stackLayout {
 		s.current, s.hasCurrent = rq+m.Offset, ok && ok2
 	}
 	for _, row := range l.info.arch().Linux.IRQStacks {
-		if ptr, ok := l.perCPU(slide, row.Symbol, ""); ok {
-			s.irqs = append(s.irqs, irqStack{ptr, row.Top})
+		sym, ok := l.info.symbol(row.Symbol)
+		if !ok {
+			continue
 		}
+		irq := irqStack{top: row.Top}
+		if start, ok := l.info.symbol("__per_cpu_start"); ok && sym.Addr >= start.Addr {
+			end, _ := l.info.symbol("__per_cpu_end")
+			irq.perCPU = sym.Addr < end.Addr
+		}
+		irq.ptr = sym.Addr + slide
+		if irq.perCPU {
+			irq.ptr = sym.Addr + perCPUSlide(l.info, slide)
+		}
+		if row.Struct != "" {
+			l.find(row.Struct, nearFork...)
+			irq.member = l.need(row.Struct, row.Member)
+		}
+		s.irqs = append(s.irqs, irq)
 	}
 	s.vmAddr, _ = l.opt("vm_struct", "addr")
+	if b := l.info.arch().Call.BackChain; b != nil {
+		l.find(b.Frame, nearFork...)
+		s.chain = l.need(b.Frame, b.Chain)
+	}
 	// x86-64: hardirq_stack_ptr is the top of the stack. (32-bit x86 has a
 	// pointer to struct irq_stack under the same name, and irq_stack_backing_store
 	// only on 64 bits.)
@@ -144,7 +166,7 @@ func (k *Kernel) CPUStacks() ([]CPUStack, error) {
 			}
 		}
 		for _, irq := range lay.irqs {
-			v, err := k.perCPUWord(c, irq.ptr)
+			v, err := k.irqStack(c, irq)
 			if err != nil {
 				return out, fmt.Errorf("interrupt stack of CPU %d: %w", c.ID, err)
 			}
@@ -153,7 +175,7 @@ func (k *Kernel) CPUStacks() ([]CPUStack, error) {
 			}
 			r := from(guestmem.GVA(v), lay.size)
 			if irq.top {
-				r = below(guestmem.GVA(v), lay.size)
+				r = below(guestmem.GVA(roundUp(v, lay.size)), lay.size)
 			}
 			out = append(out, CPUStack{CPU: c.ID, Name: "irq", Range: r})
 		}
@@ -164,6 +186,21 @@ func (k *Kernel) CPUStacks() ([]CPUStack, error) {
 		}
 	}
 	return out, nil
+}
+
+// irqStack reads the pointer to a CPU's interrupt stack, zero for none.
+func (k *Kernel) irqStack(c CPU, irq irqStack) (uint64, error) {
+	at := c.Addr(irq.ptr)
+	if !irq.perCPU {
+		at = guestmem.GVA(irq.ptr + uint64(c.ID*k.arch.WordSize))
+	}
+	v, err := k.mem.Word(at)
+	if err != nil || v == 0 || irq.member.Size == 0 {
+		return v, err
+	}
+	r := k.at(guestmem.GVA(v))
+	v = r.get(irq.member)
+	return v, r.err
 }
 
 func (k *Kernel) exceptionStacks(c CPU) ([]CPUStack, error) {

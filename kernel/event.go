@@ -75,10 +75,15 @@ func newEventContext(info debugInfo, slide uint64) (*EventContext, error) {
 	l.find("task_struct", nearFork...)
 	pid, comm := l.need("task_struct", "pid"), l.need("task_struct", "comm")
 	l.needSymbol("jiffies_64")
-	current, inMemory := uint64(0), a.Linux.Current == ""
-	if inMemory {
+	current, inMemory := Fetch{Reg: a.Linux.PerCPUBase, Size: a.WordSize}, a.Linux.Current == ""
+	in := a.Linux.CurrentIn
+	if in != nil {
+		l.find(in.Struct, nearFork...)
+		m := l.need(in.Struct, in.Member)
+		current.Reg, current.Offset = in.Register, m.Offset
+	} else if inMemory {
 		var ok bool
-		if current, ok = l.perCPU(slide, "current_task", "current_task"); !ok {
+		if current.Offset, ok = l.perCPU(slide, "current_task", "current_task"); !ok {
 			l.missing["per-CPU symbol current_task"] = true
 		}
 	}
@@ -88,10 +93,10 @@ func newEventContext(info debugInfo, slide uint64) (*EventContext, error) {
 	of := Fetch{Reg: a.Linux.Current} // of the task
 	c.task = -1
 	if inMemory {
-		if a.Linux.PerCPUBase == "" {
+		if current.Reg == "" && in == nil {
 			return nil, fmt.Errorf("%s has neither the current task nor the per-CPU base in a register, so that it cannot be read at an event: %w", a.Name, ErrUnsupported)
 		}
-		c.task = add(Fetch{Reg: a.Linux.PerCPUBase, Offset: current, Size: a.WordSize})
+		c.task = add(current)
 		of.Prev = c.task + 1
 	}
 	member := func(m member, size uint64) int {
@@ -103,6 +108,8 @@ func newEventContext(info debugInfo, slide uint64) (*EventContext, error) {
 		c.preempt = add(Fetch{Reg: a.Linux.PerCPUBase, Offset: off, Size: 4})
 	} else if m, ok := l.opt("task_struct", "thread_info.preempt_count", "thread_info.preempt.count"); ok {
 		c.preempt = member(m, 4)
+	} else if m, ok := c.preemptIn(l, in); ok {
+		c.preempt = add(Fetch{Reg: in.Register, Offset: m.Offset, Size: 4})
 	} else {
 		return nil, &MissingError{Names: []string{"per-CPU symbol __preempt_count"}}
 	}
@@ -121,6 +128,14 @@ func newEventContext(info debugInfo, slide uint64) (*EventContext, error) {
 	j, _ := info.symbol("jiffies_64")
 	c.jiffies = add(Fetch{Offset: j.Addr + slide, Size: 8})
 	return c, nil
+}
+
+// preemptIn finds the preempt count beside the current task.
+func (c *EventContext) preemptIn(l *layout, in *arch.Member) (member, bool) {
+	if in == nil {
+		return member{}, false
+	}
+	return l.opt(in.Struct, "preempt_count")
 }
 
 // Size is the number of bytes that Decode takes: each fetch padded to a

@@ -84,6 +84,10 @@ func cpuOf(a *arch.Arch, cpus []CPU, regs map[string]uint64, i int) int {
 func (s *stackScan) vcpu(cpu int, regs map[string]uint64) {
 	sp := guestmem.GVA(regs[s.k.arch.Call.SP])
 	pc := regs[s.k.arch.Call.PC]
+	if s.k.arch.Linux.UserMode.In(regs) {
+		s.user[cpu] = true // and its stack pointer is one of its own addresses
+		return
+	}
 	for range maxHops {
 		if t := s.task(sp); t != nil {
 			if old, ok := s.sp[t.Stack.Start]; !ok || sp < old {
@@ -100,9 +104,8 @@ func (s *stackScan) vcpu(cpu int, regs map[string]uint64) {
 			Name:  fmt.Sprintf("%s stack of CPU %d", c.Name, c.CPU),
 			Range: guestmem.Range[guestmem.GVA]{Start: sp, End: c.Range.End},
 		})
-		if c.link == 0 && s.k.arch.Call.FrameRecords {
-			fp := guestmem.GVA(regs[s.k.arch.Call.FP])
-			next, ok := s.leave(c, sp, fp)
+		if chain, ok := s.k.frameChain(regs, sp); c.link == 0 && ok {
+			next, ok := s.leave(c, sp, chain)
 			if !ok {
 				return
 			}
@@ -121,6 +124,9 @@ func (s *stackScan) vcpu(cpu int, regs map[string]uint64) {
 		}
 		sp, pc = next, 0
 	}
+	if s.k.arch.Linux.UserMode.Register != "" {
+		return
+	}
 	// On no stack of the kernel's: in user mode, if not the program counter
 	// says otherwise (the first instructions of a system call).
 	if pc < s.k.arch.Linux.Text && !s.k.inKernel(sp) {
@@ -128,14 +134,26 @@ func (s *stackScan) vcpu(cpu int, regs map[string]uint64) {
 	}
 }
 
-// leave follows the frame records on a CPU's stack to the first that is not
-// there: where the stack pointer was when the stack was switched, about.
+// frameChain returns where the chain of frames begins of a CPU whose stack
+// pointer is sp; ok is false where frames are not chained.
+func (k *Kernel) frameChain(regs map[string]uint64, sp guestmem.GVA) (guestmem.GVA, bool) {
+	switch {
+	case k.arch.Call.FrameRecords:
+		return guestmem.GVA(regs[k.arch.Call.FP]), true
+	case k.lay.stack.chain.Size > 0:
+		return sp, true
+	}
+	return 0, false
+}
+
+// leave follows the frames on a CPU's stack to the first that is not there:
+// where the stack pointer was when the stack was switched, about.
 func (s *stackScan) leave(c *CPUStack, sp, fp guestmem.GVA) (guestmem.GVA, bool) {
 	for c.Range.Contains(fp) {
 		if fp < sp {
 			return 0, false
 		}
-		next, err := s.k.mem.Pointer(fp)
+		next, err := s.k.mem.Pointer(fp + guestmem.GVA(s.k.lay.stack.chain.Offset))
 		if err != nil {
 			return 0, false
 		}

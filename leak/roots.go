@@ -204,6 +204,9 @@ func (s *Session) pageRoots(p *picture) {
 		p.claims.add(st, p.pages.PageSize())
 	}
 	s.claimDescriptors(p)
+	// Page tables have physical addresses, which are no references; where the
+	// direct map begins at zero they look like them.
+	p.mem.Tables(func(r guestmem.Range[guestmem.GPA]) { p.claims.ranges = append(p.claims.ranges, r) })
 	p.claims.merge()
 	p.pages.Each(func(r kernel.PageRange) bool {
 		switch r.Class {

@@ -91,13 +91,14 @@ type Session struct {
 	plan    *hooks.Plan
 	tracker *hooks.Tracker
 	context *kernel.EventContext
-	kmem    *guestmem.AddressSpace // kernel page tables, from Started on
-	unmade  *ownTables             // the kernel's own tables, while they are not made
+	kmem    *guestmem.AddressSpace // kernel memory, from Started on
 	kernel  *kernel.Kernel         // reader of the kernel's structures, likewise
 	live    atomic.Pointer[guest]  // both, for other goroutines
 	modules *moduleFiles
-	rules   *rules
-	types   *types
+	// ownTables says that kmem is the kernel's own page tables.
+	ownTables bool
+	rules     *rules
+	types     *types
 
 	pending []*frozen          // to be judged and reported
 	ending  string             // the moment that ends the guest, once it came
@@ -320,19 +321,7 @@ func (s *Session) paused(ctx context.Context, f func() error) error {
 // started finds the kernel's page tables and makes sure that the kernel is
 // the one whose symbols we have.
 func (s *Session) started() error {
-	var regs map[string]uint64
-	err := s.paused(context.Background(), func() (err error) {
-		regs, err = s.m.Registers(context.Background(), 0)
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	early, err := guestmem.FromRegisters(s.m.Memory(), s.arch, regs)
-	if err != nil {
-		return err
-	}
-	if err := s.findTables(early); err != nil {
+	if err := s.paused(context.Background(), s.findTables); err != nil {
 		return err
 	}
 	id, err := s.kernel.BuildID()

@@ -1,6 +1,7 @@
 package leak
 
 import (
+	"context"
 	"errors"
 	"fmt"
 
@@ -8,29 +9,19 @@ import (
 	"github.com/leakvisor/leakvisor/kernel"
 )
 
-// ownTables are the kernel's own page tables, which map themselves at root
-// once they are made.
-type ownTables struct {
-	space *guestmem.AddressSpace
-	root  guestmem.GVA
-}
-
 // findTables makes the reader of the kernel's memory: through its own page
-// tables or, as long as those are not made (arm64 makes them in setup_arch),
-// through the ones it started with.
-func (s *Session) findTables(early *guestmem.AddressSpace) error {
+// tables or, as long as those are not made (most architectures make them in
+// setup_arch), as a vCPU sees the memory at its start. The guest is paused.
+func (s *Session) findTables() error {
 	var errs error
-	for _, name := range s.arch.Paging.RootSymbols {
-		gva, err := s.space.Addr(name)
+	for cpu := range s.m.VCPUs() {
+		regs, err := s.m.Registers(context.Background(), cpu)
 		if err == nil {
-			var gpa guestmem.GPA
-			if gpa, _, err = early.Translate(gva); err == nil {
-				own := &ownTables{early.WithRoot(gpa), gva}
-				if own.made() {
-					return s.useTables(own.space)
+			var seen *guestmem.AddressSpace
+			if seen, err = guestmem.FromRegisters(s.m.Memory(), s.arch, regs); err == nil {
+				if err = s.useTables(seen); err == nil {
+					return nil
 				}
-				s.unmade = own
-				return s.useTables(early)
 			}
 		}
 		errs = errors.Join(errs, err)
@@ -38,27 +29,41 @@ func (s *Session) findTables(early *guestmem.AddressSpace) error {
 	return fmt.Errorf("finding the kernel's page tables: %w", errs)
 }
 
-func (t *ownTables) made() bool {
-	_, _, err := t.space.Translate(t.root)
-	return err == nil
-}
-
-func (s *Session) useTables(space *guestmem.AddressSpace) (err error) {
-	s.kmem = space
-	if s.kernel, err = kernel.New(space, s.m.Memory(), s.img, s.slide); err != nil {
-		return err
+// useTables is findTables for what a vCPU sees.
+func (s *Session) useTables(seen *guestmem.AddressSpace) error {
+	var errs error
+	for _, name := range s.arch.Paging.RootSymbols {
+		root, err := s.space.Addr(name)
+		if err != nil {
+			errs = errors.Join(errs, err)
+			continue
+		}
+		gpa, _, err := seen.Translate(root)
+		if err != nil {
+			errs = errors.Join(errs, err)
+			continue
+		}
+		own := seen.WithRoot(gpa)
+		at, _, err := own.Translate(root)
+		s.ownTables = err == nil && at == gpa
+		s.kmem = own
+		if !s.ownTables {
+			s.kmem = seen
+		}
+		if s.kernel, err = kernel.New(s.kmem, s.m.Memory(), s.img, s.slide); err != nil {
+			return err
+		}
+		s.live.Store(&guest{s.kmem, s.kernel})
+		return nil
 	}
-	s.live.Store(&guest{s.kmem, s.kernel})
-	return nil
+	return errs
 }
 
 // refreshTables makes sure that what is read from now on is read through the
 // kernel's own page tables, if they are made.
 func (s *Session) refreshTables() error {
-	if s.unmade == nil || !s.unmade.made() {
+	if s.ownTables {
 		return nil
 	}
-	space := s.unmade.space
-	s.unmade = nil
-	return s.useTables(space)
+	return s.paused(context.Background(), s.findTables)
 }

@@ -24,7 +24,7 @@ type Unwinder interface {
 	// Where an interrupt or exception is on the stack, the address is that of
 	// the interrupted instruction; the trace goes on behind it.
 	Unwind(seq uint64, pc, sp guestmem.GVA, fp uint64, stack []byte, out []guestmem.GVA) (n int, complete bool)
-	// Method names how it works, for people: "ORC", "EHABI", "frame pointers", "CFI".
+	// Method names how it works, for people: "ORC", "EHABI", "back chain", "frame pointers", "CFI".
 	Method() string
 }
 
@@ -55,8 +55,8 @@ func (u *unwinder) Unwind(seq uint64, pc, sp guestmem.GVA, fp uint64, stack []by
 }
 
 // Unwinder returns the way to unwind that the kernel is built for: by ORC
-// tables, else by those of ARM's exception handling ABI, else by frame
-// pointers, else by .debug_frame. It wraps ErrNotFound where there is none.
+// tables, else by those of ARM's exception handling ABI, else by back
+// chains, frame pointers or .debug_frame. It wraps ErrNotFound where there is none.
 func (s *Space) Unwinder() (Unwinder, error) {
 	a := s.im.arch
 	orc, err := newORCUnwinder(s)
@@ -69,6 +69,13 @@ func (s *Space) Unwinder() (Unwinder, error) {
 	eh, err := newEHUnwinder(s)
 	if err == nil {
 		return &unwinder{a, "EHABI", eh}, nil
+	}
+	if !known(err) {
+		return nil, err
+	}
+	chain, err := newBackChain(s)
+	if err == nil {
+		return &unwinder{a, "back chain", chain}, nil
 	}
 	if !known(err) {
 		return nil, err

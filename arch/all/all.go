@@ -7,6 +7,7 @@ import (
 
 	"github.com/leakvisor/leakvisor/arch"
 	"github.com/leakvisor/leakvisor/arch/arm"
+	"github.com/leakvisor/leakvisor/arch/s390"
 	"github.com/leakvisor/leakvisor/arch/x86"
 )
 
@@ -16,6 +17,7 @@ func Archs() []*arch.Arch {
 		x86.AMD64(),
 		arm.ARM64(),
 		arm.ARMv7(),
+		s390.S390X(),
 	}
 }
 

@@ -98,6 +98,13 @@ func (p *armed) addRegisters(a *arch.Arch) (err error) {
 			return err
 		}
 	}
+	h.user = noRead
+	if u := a.Linux.UserMode; u.Register != "" {
+		if h.user, err = register(a, u.Register); err != nil {
+			return err
+		}
+		h.userIf = u.Match
+	}
 	if h.exitSP, err = register(a, a.Call.SP); err != nil {
 		return err
 	}
@@ -108,7 +115,7 @@ func (p *armed) addRegisters(a *arch.Arch) (err error) {
 // addPaging describes the page tables, if they can be walked from a register.
 func (p *armed) addPaging(a *arch.Arch) {
 	t := a.Paging
-	if t == nil || t.RootRegister == "" || len(t.Levels) >= maxLevels {
+	if t == nil || t.Prefixed || t.RootRegister == "" || len(t.Levels) >= maxLevels {
 		return
 	}
 	root, err := register(a, t.RootRegister)

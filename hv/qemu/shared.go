@@ -96,7 +96,9 @@ type planHeader struct {
 	sp, fp, link                              uint8
 	args                                      [6]uint8
 	exitSP, exitResult                        uint8
-	_                                         [5]uint8
+	user                                      uint8
+	_                                         [4]uint8
+	userIf                                    arch.Match
 	paging                                    pagingRow
 }
 

@@ -93,6 +93,12 @@ static uint32_t read_array(struct vcpu *v, uint64_t addr, uint64_t count, uint8_
 	return got - got % ctl->word_size;
 }
 
+/* An address may be the user's as well as the kernel's. */
+static bool in_user_mode(struct vcpu *v)
+{
+	return plan->user != NONE && holds(plan->user_if, read_reg(v, plan->user));
+}
+
 void on_entry(unsigned cpu, void *data)
 {
 	const struct site *s = data;
@@ -103,6 +109,8 @@ void on_entry(unsigned cpu, void *data)
 	uint64_t reads[MAX_READS];
 	uint8_t context[MAX_CONTEXT], flags = 0;
 
+	if (in_user_mode(v))
+		return;
 	for (uint32_t i = 0; i < plan->nreads; i++)
 		reads[i] = read_reg(v, plan->reads[i]);
 	for (int i = 0; i < h->nargs; i++)
@@ -154,6 +162,8 @@ void on_exit_site(unsigned cpu, void *data)
 	struct record r = { .hook = s->exit, .pc = s->addr };
 	uint8_t flags = 0;
 
+	if (in_user_mode(v))
+		return;
 	if (s->flags != NONE && !(s->taken >> (read_reg(v, s->flags) >> s->shift & 15) & 1))
 		return;
 	r.sp = read_reg(v, plan->exit_sp) + s->pop;

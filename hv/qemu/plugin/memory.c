@@ -53,7 +53,7 @@ static const uint8_t *physical(uint64_t gpa, uint64_t *left)
 	return NULL;
 }
 
-static bool holds(struct match m, uint64_t v) { return m.mask && (v & m.mask) == m.value; }
+bool holds(struct match m, uint64_t v) { return m.mask && (v & m.mask) == m.value; }
 
 /* Returns what is at addr; *left is how much of it is in one piece. */
 static const uint8_t *translate(const struct vcpu *v, uint64_t addr, uint64_t *left)

@@ -40,6 +40,7 @@ void hold(struct vcpu_state *state);
 /* memory.c: registers and memory of the guest */
 uint64_t number(const uint8_t *p, unsigned size);
 uint64_t read_reg(struct vcpu *v, unsigned reg);
+bool holds(struct match m, uint64_t v);
 void begin_walks(struct vcpu *v, uint64_t sp);
 unsigned read_memory(struct vcpu *v, uint64_t addr, uint8_t *to, unsigned n);
 void fetch_context(struct vcpu *v, const uint64_t *reads, uint8_t *context);

@@ -66,6 +66,8 @@ struct control {
 	struct vcpu_state vcpu[MAX_VCPUS];
 };
 
+struct match { uint64_t mask, value; }; /* (v & mask) == value; never if mask is 0 */
+
 /* Page tables as arch.Paging describes them, the outermost level first. */
 struct paging {
 	uint32_t nlevels; /* 0: not known, memory is read through QEMU */
@@ -76,7 +78,7 @@ struct paging {
 	uint64_t frame;      /* mask of the root's address */
 	uint64_t extra_mask; /* without one of these bits in extra, level 0 is not in use */
 	struct level {
-		struct match { uint64_t mask, value; } leaf, absent;
+		struct match leaf, absent;
 		uint64_t frame;
 		uint32_t shift, bits;
 	} levels[MAX_LEVELS];
@@ -93,7 +95,9 @@ struct plan {
 	uint8_t sp, fp, link;     /* which of the reads; fp and link may be NONE */
 	uint8_t args[ARGS];       /* registers of arguments, or NONE */
 	uint8_t exit_sp, exit_result; /* registers read at an exit */
-	uint8_t pad[5];
+	uint8_t user;             /* register that tells user mode, or NONE */
+	uint8_t pad[4];
+	struct match user_if;     /* what it is then */
 	struct paging paging;
 };
 
