@@ -1,0 +1,24 @@
+package guestmem
+
+// Tables calls fn with the physical range of each table, the root's first, and
+// goes down from those for which fn returns true; a table that is named twice
+// is told twice. Tables outside of RAM are left out.
+func (s *AddressSpace) Tables(fn func(Range[GPA]) bool) {
+	if len(s.levels) > 0 {
+		s.tables(s.root, 0, fn)
+	}
+}
+
+func (s *AddressSpace) tables(table GPA, level int, fn func(Range[GPA]) bool) {
+	l, entry := s.levels[level], s.arch.Paging.EntrySize
+	r := Range[GPA]{Start: table, End: table + GPA(uint64(entry)<<l.Bits)}
+	b, err := s.phys.ViewPhys(r.Start, int(r.Size()))
+	if err != nil || !fn(r) || level == len(s.levels)-1 {
+		return
+	}
+	for ; len(b) >= entry; b = b[entry:] {
+		if e := s.arch.Uint(b[:entry]); !l.Absent.Holds(e) && !l.Leaf.Holds(e) {
+			s.tables(GPA(e&l.Frame), level+1, fn)
+		}
+	}
+}
