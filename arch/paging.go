@@ -26,6 +26,14 @@ type Paging struct {
 	// RootRegister is the register which holds the running root's physical
 	// address (masked by Frame), empty where there is none.
 	RootRegister string
+	// TaskTables says that the tables of tasks (mm_struct.pgd) have the
+	// kernel's layout.
+	TaskTables bool
+	// UserRoot is where, in bytes behind the kernel's root table, the root lies
+	// that user mode runs with, in kernels that have the symbol UserRootSymbol;
+	// zero where there is none.
+	UserRoot       uint64
+	UserRootSymbol string
 	// Extra is a level outside Levels that is in use only where ExtraRegister
 	// has a bit of ExtraMask set (x86's fifth level, CR4.LA57).
 	Extra         *Level

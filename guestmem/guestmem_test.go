@@ -3,6 +3,7 @@ package guestmem_test
 import (
 	"encoding/binary"
 	"errors"
+	"slices"
 	"testing"
 
 	"github.com/leakvisor/leakvisor/arch/arm"
@@ -136,27 +137,6 @@ func TestUpperHalf(t *testing.T) {
 	}
 }
 
-func TestTables(t *testing.T) {
-	_, data, s := tables(t)
-	found := map[guestmem.GPA]bool{}
-	s.Tables(func(r guestmem.Range[guestmem.GPA]) {
-		if r.Size() != 4096 || found[r.Start] {
-			t.Errorf("a table at %#x", r)
-		}
-		found[r.Start] = true
-	})
-	if len(found) < 4 || !found[ramBase] {
-		t.Errorf("tables %v", found)
-	}
-	// A table that names itself does not make it endless.
-	binary.LittleEndian.PutUint64(data, ramBase|1)
-	n := 0
-	s.Tables(func(guestmem.Range[guestmem.GPA]) { n++ })
-	if n > 16 {
-		t.Errorf("%d tables", n)
-	}
-}
-
 func TestRAM(t *testing.T) {
 	for _, pieces := range [][]guestmem.Piece{
 		{{GPA: 0, Data: make([]byte, 10)}, {GPA: 9, Data: make([]byte, 1)}},
@@ -198,5 +178,37 @@ func FuzzTranslate(f *testing.F) {
 		if b, err := s.View(guestmem.GVA(gva), 16); err == nil && (len(b) == 0 || len(b) > 16) {
 			t.Fatalf("view of %d bytes", len(b))
 		}
+	})
+}
+
+func TestTables(t *testing.T) {
+	_, data, s := tables(t)
+	binary.LittleEndian.PutUint64(data[0x1000:], ramBase+0x2000|1) // the pmd once more
+	all, once := []uint64{}, []uint64{}
+	seen := map[guestmem.GPA]bool{}
+	s.Tables(func(r guestmem.Range[guestmem.GPA]) bool {
+		all = append(all, uint64(r.Start-ramBase))
+		if r.Size() != 4096 {
+			t.Errorf("a table of %d bytes", r.Size())
+		}
+		return true
+	})
+	s.Tables(func(r guestmem.Range[guestmem.GPA]) bool {
+		if seen[r.Start] {
+			return false
+		}
+		seen[r.Start] = true
+		once = append(once, uint64(r.Start-ramBase))
+		return true
+	})
+	if want := []uint64{0, 0x1000, 0x2000, 0x3000, 0x2000, 0x3000}; !slices.Equal(all, want) {
+		t.Errorf("tables %#x, want %#x", all, want)
+	}
+	if want := []uint64{0, 0x1000, 0x2000, 0x3000}; !slices.Equal(once, want) {
+		t.Errorf("tables %#x, want %#x", once, want)
+	}
+	s.WithRoot(1 << 40).Tables(func(guestmem.Range[guestmem.GPA]) bool {
+		t.Error("a table outside of RAM")
+		return true
 	})
 }

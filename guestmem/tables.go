@@ -1,44 +1,24 @@
 package guestmem
 
-// maxTables bounds how many page tables there are: those of 1 TB in pages of
-// 4 KB.
-const maxTables = 1 << 20
-
-// Tables calls fn with where each of the address space's page tables is, the
-// root first. Tables that lie outside the guest's RAM are left out, and so is
-// what comes after an impossible number of them.
-func (s *AddressSpace) Tables(fn func(Range[GPA])) {
-	if s.off {
-		return
+// Tables calls fn with the physical range of each table, the root's first, and
+// goes down from those for which fn returns true; a table that is named twice
+// is told twice. Tables outside of RAM are left out.
+func (s *AddressSpace) Tables(fn func(Range[GPA]) bool) {
+	if !s.off && len(s.levels) > 0 {
+		s.tables(s.root, 0, fn)
 	}
-	w := tableWalk{s: s, fn: fn, seen: map[GPA]bool{}}
-	w.walk(0, s.root)
 }
 
-type tableWalk struct {
-	s    *AddressSpace
-	fn   func(Range[GPA])
-	seen map[GPA]bool
-}
-
-func (w *tableWalk) walk(level int, table GPA) {
-	l, size := w.s.levels[level], w.s.arch.Paging.EntrySize
-	n := (1 << l.Bits) * size
-	if w.seen[table] || len(w.seen) >= maxTables {
+func (s *AddressSpace) tables(table GPA, level int, fn func(Range[GPA]) bool) {
+	l, entry := s.levels[level], s.arch.Paging.EntrySize
+	r := Range[GPA]{Start: table, End: table + GPA(uint64(entry)<<l.Bits)}
+	b, err := s.phys.ViewPhys(r.Start, int(r.Size()))
+	if err != nil || !fn(r) || level == len(s.levels)-1 {
 		return
 	}
-	b, err := w.s.phys.ViewPhys(table, n)
-	if err != nil {
-		return
-	}
-	w.seen[table] = true
-	w.fn(Range[GPA]{Start: table, End: table + GPA(len(b))})
-	if level == len(w.s.levels)-1 {
-		return
-	}
-	for ; len(b) >= size; b = b[size:] {
-		if e := w.s.arch.Uint(b[:size]); !l.Absent.Holds(e) && !l.Leaf.Holds(e) {
-			w.walk(level+1, GPA(e&l.Frame))
+	for ; len(b) >= entry; b = b[entry:] {
+		if e := s.arch.Uint(b[:entry]); !l.Absent.Holds(e) && !l.Leaf.Holds(e) {
+			s.tables(GPA(e&l.Frame), level+1, fn)
 		}
 	}
 }

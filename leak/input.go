@@ -94,6 +94,7 @@ func (s *Session) look(f *frozen, from Roots) *picture {
 	var err error
 	p.tasks, err = k.Tasks()
 	p.doubt("tasks", err)
+	p.doubt("page tables", k.MarkTables(p.pages, p.mem, p.tasks))
 	p.live, err = k.Stacks(p.tasks, f.registers)
 	p.doubt("stacks", err)
 	p.modules, err = k.Modules()

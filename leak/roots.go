@@ -206,7 +206,15 @@ func (s *Session) pageRoots(p *picture) {
 	s.claimDescriptors(p)
 	// Page tables have physical addresses, which are no references; where the
 	// direct map begins at zero they look like them.
-	p.mem.Tables(func(r guestmem.Range[guestmem.GPA]) { p.claims.ranges = append(p.claims.ranges, r) })
+	seen := map[guestmem.GPA]bool{}
+	p.mem.Tables(func(r guestmem.Range[guestmem.GPA]) bool {
+		if seen[r.Start] {
+			return false
+		}
+		seen[r.Start] = true
+		p.claims.ranges = append(p.claims.ranges, r)
+		return true
+	})
 	p.claims.merge()
 	p.pages.Each(func(r kernel.PageRange) bool {
 		switch r.Class {

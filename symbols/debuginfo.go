@@ -61,7 +61,7 @@ func (im *Image) HasDebugInfo() bool { return im.named(".debug_info") != nil }
 func (im *Image) readDebug() (di *debugInfo, err error) {
 	defer guard(im.path, &err)()
 	if !im.HasDebugInfo() {
-		return nil, fmt.Errorf("%s: %w: give the file from the kernel's debug symbol package, or build with CONFIG_DEBUG_INFO", im.path, ErrNoDebugInfo)
+		return nil, im.noDebugInfo()
 	}
 	get := func(name string) []byte {
 		s := im.named(".debug_" + name)

@@ -24,6 +24,9 @@ type Options struct {
 	CacheDir string
 	// Logger is told of a cache that cannot be written; nil for nobody.
 	Logger *slog.Logger
+	// DebugDir is the folder in which separate debug information is found by
+	// build ID, in .build-id; empty for /usr/lib/debug.
+	DebugDir string
 	// Archs are the known architectures; nil for all of arch/all.
 	Archs []*arch.Arch
 }
@@ -35,6 +38,7 @@ type Image struct {
 	path   string
 	data   []byte
 	mapped bool
+	code   *Image // the file that this one was split off from, or nil
 	elf    *elf.File
 	arch   *arch.Arch
 	log    *slog.Logger
@@ -58,14 +62,31 @@ type Image struct {
 // Open opens a kernel's vmlinux or a module's .ko. The file is mapped, not
 // read, and must not be changed before Close. The error wraps ErrNotELF,
 // ErrTruncated, ErrCorrupt, ErrNoSymbols or ErrUnknownArch where one of these
-// is the reason. A file without debug information can be opened: what needs
-// it gives ErrNoDebugInfo.
+// is the reason. Where debug information was split off, that file is found as
+// GDB finds it. A file without debug information can be opened: what needs it
+// gives ErrNoDebugInfo.
 func Open(path string, o *Options) (*Image, error) {
+	if o == nil {
+		o = &Options{}
+	}
+	im, err := openFile(path, o)
+	if err != nil {
+		return nil, err
+	}
+	im, missed := im.withDebug(o)
+	if err := im.index(o); err != nil {
+		_ = im.unmap()
+		return nil, errors.Join(err, missed)
+	}
+	return im, nil
+}
+
+func openFile(path string, o *Options) (*Image, error) {
 	data, err := mapFile(path)
 	if err != nil {
 		return nil, err
 	}
-	im, err := newImage(path, data, o)
+	im, err := newFile(path, data, o)
 	if err != nil {
 		_ = unix.Munmap(data)
 		return nil, err
@@ -75,11 +96,20 @@ func Open(path string, o *Options) (*Image, error) {
 }
 
 // newImage is Open over the bytes of a file, which it keeps.
-func newImage(name string, data []byte, o *Options) (im *Image, err error) {
-	defer guard(name, &err)()
+func newImage(name string, data []byte, o *Options) (*Image, error) {
 	if o == nil {
 		o = &Options{}
 	}
+	im, err := newFile(name, data, o)
+	if err != nil {
+		return nil, err
+	}
+	return im, im.index(o)
+}
+
+// newFile reads what a file's sections are.
+func newFile(name string, data []byte, o *Options) (im *Image, err error) {
+	defer guard(name, &err)()
 	log := o.Logger
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
@@ -109,11 +139,17 @@ func newImage(name string, data []byte, o *Options) (im *Image, err error) {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	im.buildID = im.findBuildID()
-	if im.syms, err = im.readSymtab(); err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
-	}
-	im.cache = openCache(o.CacheDir, im.buildID, log)
 	return im, nil
+}
+
+// index reads the symbols.
+func (im *Image) index(o *Options) (err error) {
+	defer guard(im.path, &err)()
+	if im.syms, err = im.readSymtab(); err != nil {
+		return fmt.Errorf("%s: %w", im.path, err)
+	}
+	im.cache = openCache(o.CacheDir, im.buildID, im.log)
+	return nil
 }
 
 // checkHeader tells the ways in which a file is not a whole ELF file apart,
@@ -155,13 +191,20 @@ func checkHeader(name string, data []byte) error {
 // Close releases the file, and writes the cache if it has something new.
 func (im *Image) Close() error {
 	im.cache.save()
+	return im.unmap()
+}
+
+func (im *Image) unmap() (err error) {
+	if im.code != nil {
+		err = im.code.unmap()
+	}
 	if !im.mapped {
-		return nil
+		return err
 	}
 	im.mapped = false
 	data := im.data
 	im.data = nil
-	return unix.Munmap(data)
+	return errors.Join(err, unix.Munmap(data))
 }
 
 // Path returns the name under which the image was opened.

@@ -30,7 +30,7 @@ func rows() []*arch.Arch {
 }
 
 // linked are the testdata files with addresses.
-var linked = []string{"amd64.elf", "dwarf4.elf", "zlib.elf", "i386.elf", "powerpc.elf", "ppc2.elf"}
+var linked = []string{"amd64.elf", "dwarf4.elf", "zlib.elf", "zstd.elf", "split.elf", "i386.elf", "powerpc.elf", "ppc2.elf"}
 
 func testdata(t testing.TB, name string) []byte {
 	t.Helper()

@@ -28,6 +28,7 @@ type section struct {
 	link   int
 	info   int
 	nobits bool
+	from   *section // has the content, in Image.code; nil for the file itself
 }
 
 // readSections checks the section table against the file and lays out the
@@ -71,6 +72,9 @@ func (im *Image) readSections() error {
 func (im *Image) content(s *section) ([]byte, error) {
 	if s.nobits {
 		return nil, fmt.Errorf("%s: section %s: %w", im.path, s.name, ErrNoContent)
+	}
+	if s.from != nil {
+		return im.code.content(s.from)
 	}
 	if s.flags&elf.SHF_COMPRESSED == 0 {
 		return im.data[s.off : s.off+s.fsize : s.off+s.fsize], nil

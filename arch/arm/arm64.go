@@ -43,6 +43,7 @@ func ARM64() *arch.Arch {
 			Frame:        0x0000_ffff_ffff_f000,
 			RootSymbols:  []string{"swapper_pg_dir"},
 			RootRegister: "TTBR1_EL1",
+			TaskTables:   true,
 		},
 		Linux: arch.Linux{
 			// _PAGE_END(VA_BITS_MIN), where modules, the image and vmalloc

@@ -57,10 +57,14 @@ func AMD64() *arch.Arch {
 				{Name: "pmd", Shift: 21, Bits: 9, Leaf: arch.AllSet(pagePSE)},
 				{Name: "pte", Shift: 12, Bits: 9},
 			},
-			Absent:        arch.AllClear(pagePresent),
-			Frame:         0x000f_ffff_ffff_f000,
-			RootSymbols:   []string{"init_top_pgt", "swapper_pg_dir"},
-			RootRegister:  "cr3",
+			Absent:       arch.AllClear(pagePresent),
+			Frame:        0x000f_ffff_ffff_f000,
+			RootSymbols:  []string{"init_top_pgt", "swapper_pg_dir"},
+			RootRegister: "cr3",
+			TaskTables:   true,
+			// Page-table isolation, arch/x86/mm/pti.c: the second half of
+			// swapper_pg_dir.
+			UserRoot: 1 << 12, UserRootSymbol: "pti_init",
 			Extra:         &arch.Level{Name: "pgd", Shift: 48, Bits: 9},
 			ExtraRegister: "cr4",
 			ExtraMask:     1 << 12, // CR4.LA57

@@ -303,13 +303,13 @@ func record(o *report.Orphan) string {
 }
 
 // TestCleanBoot: a stock kernel that boots to userland and powers off leaks
-// nothing, at any age.
+// nothing, at any age, no pages either.
 func TestCleanBoot(t *testing.T) {
 	guests.Each(t, func(t *testing.T, g *guests.Guest) {
 		for cpus := 1; cpus <= 2; cpus++ {
 			t.Run(fmt.Sprintf("cpus=%d", cpus), func(t *testing.T) {
 				var r guestRun
-				r.start(t, g, "uname -a", nil, "--smp", fmt.Sprint(cpus))
+				r.start(t, g, "sleep 100 &\nuname -a", nil, "--smp", fmt.Sprint(cpus), "--track", "slab,vmalloc,percpu,pages")
 				r.wait(t, exitClean)
 				rep := r.report(t)
 				live(t, rep)

@@ -99,6 +99,9 @@ func (c *runCmd) Run(ctx context.Context, status *int) (err error) {
 		return fmt.Errorf("%s: no emulator is known for this architecture", c.VMLinux)
 	}
 
+	if err := img.CheckKernel(); err != nil {
+		return err
+	}
 	out, err := openOutput(c.Output)
 	if err != nil {
 		return err

@@ -7,6 +7,8 @@
 #	amd64.elf    x86-64, linked like a vmlinux, DWARF 5
 #	dwarf4.elf   the same in DWARF 4, without .debug_aranges
 #	zlib.elf     the same as amd64.elf with compressed debug sections
+#	zstd.elf     likewise
+#	split.elf    the same as amd64.elf, with all but the code in split.debug
 #	module.ko    x86-64, not linked
 #	i386.elf     32-bit
 #	powerpc.elf  32-bit, big-endian
@@ -34,6 +36,9 @@ build "" amd64.elf ffffffff81000000 -gdwarf-5 -mcmodel=kernel
 build "" dwarf4.elf ffffffff81000000 -gdwarf-4 -mcmodel=kernel
 objcopy --remove-section .debug_aranges dwarf4.elf
 objcopy --compress-debug-sections=zlib amd64.elf zlib.elf
+objcopy --compress-debug-sections=zstd amd64.elf zstd.elf
+objcopy --only-keep-debug amd64.elf split.debug
+objcopy --strip-all --add-gnu-debuglink=split.debug amd64.elf split.elf
 gcc -c -g -gdwarf-5 -O2 -fno-pic -ffreestanding -ffunction-sections -fdebug-prefix-map="$PWD=." -o "$tmp/one.o" one.c
 gcc -c -g -gdwarf-5 -O2 -fno-pic -ffreestanding -ffunction-sections -fdebug-prefix-map="$PWD=." -o "$tmp/two.o" two.c
 ld -r --build-id=0xffeeddccbbaa99887766554433221100ffeeddcc -o module.ko "$tmp/one.o" "$tmp/two.o"
@@ -42,4 +47,4 @@ build "" i386.elf c1000000 -gdwarf-5 -m32 -fno-omit-frame-pointer
 emulation=
 build powerpc-linux-gnu- powerpc.elf c0000000 -gdwarf-5
 build powerpc-linux-gnu- ppc2.elf c0000000 -gdwarf-2 -gstrict-dwarf
-chmod 644 ./*.elf module.ko
+chmod 644 ./*.elf split.debug module.ko

@@ -1,0 +1,91 @@
+package kernel
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/leakvisor/leakvisor/guestmem"
+)
+
+// entry puts entry i into the table of a frame.
+func (g *guest) entry(table PFN, i int, v uint64) {
+	direct := guestmem.GVA(g.a.Linux.DirectMap.Value)
+	g.mem.Word(direct+guestmem.GVA(uint64(table)*4096+uint64(i*g.a.WordSize)), v)
+}
+
+func TestMarkTables(t *testing.T) {
+	each(t, func(t *testing.T, g *guest) {
+		const present, large = 1, 2
+		direct := guestmem.GVA(g.a.Linux.DirectMap.Value)
+		for f := range uint64(40) {
+			g.mem.Write(direct+guestmem.GVA(f*4096), make([]byte, 4096))
+		}
+		g.entry(20, 0, 0|large|present) // the direct map
+		g.entry(20, 1, 21<<12|present)
+		g.entry(20, 2, 21<<12|present)
+		g.entry(20, 3, 22<<12)             // absent
+		g.entry(20, 4, 65<<12|present)     // free: what a liar says
+		g.entry(20, 5, fakeRAM*16|present) // outside
+		g.entry(21, 0, 23<<12|present)     // a page, no table
+		g.entry(24, 7, 25<<12|present)
+		space, err := guestmem.NewAddressSpace(g.ram, g.a, 20<<12)
+		if err != nil {
+			t.Fatal(err)
+		}
+		mm, init := g.fresh(g.structs["mm_struct"].bytes), guestmem.GVA(g.syms["init_task"].Addr+g.slide)
+		g.set("mm_struct", mm, "pgd", uint64(direct)+24<<12)
+		k := g.kernel()
+		p, err := k.Pages()
+		if err != nil {
+			t.Fatal(err)
+		}
+		check := func(tables ...PFN) {
+			t.Helper()
+			want := map[PFN]bool{}
+			for _, f := range tables {
+				want[f] = true
+			}
+			for f := range PFN(40) {
+				if got := p.Class(f); (got == PageTable) != want[f] {
+					t.Errorf("frame %d is %v", f, got)
+				}
+			}
+			if got := p.Class(65); got != PageFree {
+				t.Errorf("frame 65 is %v", got)
+			}
+		}
+		tasks, err := k.Tasks()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := k.MarkTables(p, space, tasks); err != nil {
+			t.Error(err)
+		}
+		check(20, 21)
+		g.set("task_struct", init, "mm", uint64(mm))
+		if err := k.MarkTables(p, space, tasks); err != nil {
+			t.Error(err)
+		}
+		check(20, 21)
+		g.a.Paging.TaskTables = true
+		if err := k.MarkTables(p, space, tasks); err != nil {
+			t.Error(err)
+		}
+		check(20, 21, 24, 25)
+		g.a.Paging.UserRoot, g.a.Paging.UserRootSymbol = 6<<12, "isolation"
+		g.entry(26, 3, 27<<12|present)
+		if err := k.MarkTables(p, space, tasks); err != nil {
+			t.Error(err)
+		}
+		check(20, 21, 24, 25)
+		g.sym("isolation", 8)
+		if err := k.MarkTables(p, space, tasks); err != nil {
+			t.Error(err)
+		}
+		check(20, 21, 24, 25, 26, 27)
+		g.set("mm_struct", mm, "pgd", uint64(direct)+0x20_0000*9)
+		if err := k.MarkTables(p, space, tasks); !errors.Is(err, guestmem.ErrUnreadable) {
+			t.Errorf("tables that are not mapped: %v", err)
+		}
+	})
+}
