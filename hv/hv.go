@@ -50,10 +50,12 @@ type Tracer interface {
 	// (power-off or reset); otherwise an error, ExitError for a dead guest.
 	Run(ctx context.Context, h Handler) error
 	// Interrupt pauses the guest while Run runs, lets Run deliver all events
-	// that happened before, calls fn on Run's goroutine, and resumes. It
-	// returns fn's error, or ErrNotRunning if Run does not run. It may be
+	// that happened before, calls fn on Run's goroutine, and resumes. If fn
+	// did not err it then calls after, if given, on Run's goroutine too, while
+	// the guest runs and before anything that happened since is delivered. It
+	// returns their error, or ErrNotRunning if Run does not run. It may be
 	// called from any goroutine but from within the Handler.
-	Interrupt(ctx context.Context, fn func() error) error
+	Interrupt(ctx context.Context, fn func() error, after ...func() error) error
 	// Lost is the number of events that were lost, by the backend's own
 	// count: zero, or the verdict is unknown.
 	Lost() uint64

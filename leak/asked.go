@@ -80,7 +80,7 @@ func (s *Session) interrupt(ctx context.Context, why string) error {
 			}
 		}
 		return s.scan(why, memory)
-	})
+	}, s.deliver)
 }
 
 // tick returns a ticker, one that never ticks for zero.

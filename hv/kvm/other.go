@@ -51,7 +51,9 @@ func (*Machine) Close() error { return nil }
 func (*Machine) Run(context.Context, hv.Handler) error { return unsupported() }
 
 // Interrupt errs always.
-func (*Machine) Interrupt(context.Context, func() error) error { return unsupported() }
+func (*Machine) Interrupt(context.Context, func() error, ...func() error) error {
+	return unsupported()
+}
 
 // Lost returns 0.
 func (*Machine) Lost() uint64 { return 0 }

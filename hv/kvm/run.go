@@ -68,9 +68,10 @@ type entryRequest struct {
 
 // interrupt is a call that Run's goroutine is to make.
 type interrupt struct {
-	ctx  context.Context
-	fn   func() error
-	done chan error
+	ctx   context.Context
+	fn    func() error
+	after []func() error
+	done  chan error
 }
 
 func (t *tracer) init() {
@@ -225,12 +226,12 @@ func (m *Machine) take(plan *hv.Plan) (err error) {
 }
 
 // Interrupt implements hv.Tracer.
-func (m *Machine) Interrupt(ctx context.Context, fn func() error) error {
+func (m *Machine) Interrupt(ctx context.Context, fn func() error, after ...func() error) error {
 	t := &m.tracer
 	if !t.started.Load() {
 		return fmt.Errorf("kvm: %w", hv.ErrNotRunning)
 	}
-	i := &interrupt{ctx: ctx, fn: fn, done: make(chan error, 1)}
+	i := &interrupt{ctx: ctx, fn: fn, after: after, done: make(chan error, 1)}
 	select {
 	case t.interrupts <- i:
 		return <-i.done
@@ -248,11 +249,18 @@ func (m *Machine) serve(h hv.Handler, i *interrupt) error {
 		i.done <- err
 		return nil
 	}
-	defer m.release()
 	if err := m.drain(h); err != nil {
+		m.release()
 		i.done <- err
 		return err
 	}
-	i.done <- i.fn()
+	err := i.fn()
+	m.release()
+	for _, after := range i.after {
+		if err == nil {
+			err = after()
+		}
+	}
+	i.done <- err
 	return nil
 }

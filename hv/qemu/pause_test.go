@@ -202,7 +202,10 @@ func TestInterruptIdle(t *testing.T) {
 	ended := make(chan error)
 	go func() { ended <- m.Run(ctx, h) }()
 	for seen := 0; seen < 61; {
-		err := m.Interrupt(ctx, func() error { seen = n; return boom })
+		err := m.Interrupt(ctx, func() error { seen = n; return boom }, func() error {
+			t.Error("went on after an error")
+			return nil
+		})
 		if errors.Is(err, hv.ErrNotRunning) {
 			continue
 		}
@@ -210,6 +213,22 @@ func TestInterruptIdle(t *testing.T) {
 			t.Fatal(err)
 		}
 		time.Sleep(5 * time.Millisecond)
+	}
+	// What comes after does so while the guest runs, and sees no more events.
+	seen, paused := 0, time.Duration(0)
+	err := m.Interrupt(ctx, func() error {
+		seen = n
+		_, paused = m.Paused()
+		return nil
+	}, func() error {
+		over, present := m.Paused()
+		if n != seen || paused <= 0 || present != 0 || over < paused {
+			t.Errorf("%d events more; paused for %v in it, %v behind it, %v altogether", n-seen, paused, present, over)
+		}
+		return boom
+	})
+	if !errors.Is(err, boom) {
+		t.Fatal(err)
 	}
 	_ = m.proc.cmd.Process.Kill()
 	if err := <-ended; !errors.Is(err, hv.ErrGuestGone) {

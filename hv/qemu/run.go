@@ -18,9 +18,10 @@ const (
 
 // interrupt is a request to Run's goroutine.
 type interrupt struct {
-	ctx  context.Context
-	fn   func() error
-	done chan error
+	ctx   context.Context
+	fn    func() error
+	after []func() error
+	done  chan error
 }
 
 // runner is the state of one Run.
@@ -231,11 +232,11 @@ func (r *runner) barrier(ctx context.Context) error {
 }
 
 // Interrupt implements hv.Tracer.
-func (m *Machine) Interrupt(ctx context.Context, fn func() error) error {
+func (m *Machine) Interrupt(ctx context.Context, fn func() error, after ...func() error) error {
 	if m.runState.Load() == runNew {
 		return fmt.Errorf("qemu: %w", hv.ErrNotRunning)
 	}
-	req := &interrupt{ctx: ctx, fn: fn, done: make(chan error, 1)}
+	req := &interrupt{ctx: ctx, fn: fn, after: after, done: make(chan error, 1)}
 	select {
 	case m.interrupts <- req:
 		return <-req.done
@@ -265,6 +266,11 @@ func (r *runner) serve(req *interrupt) error {
 		err = req.fn()
 	}
 	resumed := r.Resume(context.WithoutCancel(req.ctx))
+	for _, after := range req.after {
+		if err == nil {
+			err = after()
+		}
+	}
 	req.done <- errors.Join(err, resumed)
 	return resumed
 }
