@@ -72,7 +72,7 @@ type Handler interface {
 	// Event is called for each event in the order in which they happened.
 	// ev and its slices are valid during the call only. For a hook with Sync
 	// set the vCPU stands still at the hook until Event returns (other vCPUs
-	// run on); during that call the handler may use Machine.Pause,
+	// may run on); during that call the handler may use Machine.Pause,
 	// Registers and Resume, and the vCPU is stopped at the hook then (or at
 	// most one translation block behind it).
 	Event(ev *Event) error

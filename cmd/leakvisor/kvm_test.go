@@ -28,7 +28,7 @@ const envBed = "LEAKVISOR_KVM_BED"
 const bedLimit = 15 * time.Minute
 
 // runLimit is how long a guest may run; then the program shows what it does.
-const runLimit = 2 * time.Minute
+const runLimit = 10 * time.Minute
 
 // bed is what the test bed needs of this host.
 type bed struct {

@@ -124,11 +124,38 @@ func (m *Machine) pump(h hv.Handler) (busy bool, err error) {
 	return true, nil
 }
 
-// deliver hands the event that was taken from the queue to the handler.
+// deliver hands the event that was taken from the queue to the handler. For one
+// that holds its vCPU the others stand still as well, and what they have done
+// is told first: the handler may look at memory, which must not be ahead of
+// what it was told.
 func (m *Machine) deliver(h hv.Handler) error {
 	t := &m.tracer
 	rec := t.next
 	t.next = nil
+	switch {
+	case rec.done == nil || len(m.cpus) == 1:
+		return m.hand(h, rec)
+	case t.holding:
+		t.held = append(t.held, rec)
+		return nil
+	}
+	if err := m.stop(context.Background(), nil); err != nil {
+		return err
+	}
+	defer m.release()
+	t.holding, t.held = true, append(t.held[:0], rec)
+	err := m.drain(h)
+	t.holding = false
+	for _, rec := range t.held {
+		if err == nil {
+			err = m.hand(h, rec)
+		}
+	}
+	return err
+}
+
+func (m *Machine) hand(h hv.Handler, rec *record) error {
+	t := &m.tracer
 	rec.ev.Seq = t.seq
 	t.seq++
 	err := h.Event(&rec.ev)

@@ -134,6 +134,38 @@ func TestRingPauses(t *testing.T) {
 	t.Logf("%d pauses, %d events", pauses, events)
 }
 
+// TestHeldSeesAll: when the handler gets an event that holds its vCPU, it was
+// told all that any vCPU has done.
+func TestHeldSeesAll(t *testing.T) {
+	caps := needKVM(t)
+	g := buildGuest(t)
+	for _, hook := range []string{HookTrap, HookRing} {
+		m := g.boot(t, caps, "2", func(c *Config) { c.Hook, c.SMP = hook, 2 })
+		startSecondary(t, g, m)
+		cc := newCallChecker(t, 3)
+		holds := 0
+		plan := &hv.Plan{Hooks: append(g.allocators(t), hv.Hook{Name: "level2", Entry: g.gva(t, "level2"), Sync: true})}
+		h := &script{plan: plan, event: func(ev *hv.Event) error {
+			if ev.Kind == hv.Exit || ev.Hook != 2 {
+				return cc.event(ev)
+			}
+			cc.seq++
+			holds++
+			ring := m.tracer.ring.Load()
+			if len(m.tracer.queue) != 0 || ring != nil && ring.head.Load() != m.tracer.reader.pos {
+				t.Errorf("%s: not all was told before event %d", hook, ev.Seq)
+			}
+			return nil
+		}}
+		if err := run(t, m, h); err != nil {
+			t.Fatal(err)
+		}
+		if cc.entries[0] != 400 || holds != 400 || len(cc.open) != 0 || m.Lost() != 0 {
+			t.Errorf("%s: entries %v, %d holds, open %d, lost %d", hook, cc.entries, holds, len(cc.open), m.Lost())
+		}
+	}
+}
+
 // TestRingContext compares what stubs read of the guest's memory with what it
 // holds.
 func TestRingContext(t *testing.T) {

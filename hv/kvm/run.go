@@ -43,12 +43,14 @@ type tracer struct {
 	pool    sync.Pool
 
 	// What Run's goroutine has.
-	seq    uint64
-	next   *record // taken from the queue, not delivered
-	reader reader
-	cut    bool           // a record will never be finished
-	event  hv.Event       // of the ring
-	gdts   map[uint64]int // vCPUs by the address of their descriptor table
+	seq     uint64
+	next    *record   // taken from the queue, not delivered
+	holding bool      // all stand still for events that hold their vCPUs
+	held    []*record // these
+	reader  reader
+	cut     bool           // a record will never be finished
+	event   hv.Event       // of the ring
+	gdts    map[uint64]int // vCPUs by the address of their descriptor table
 
 	ring    atomic.Pointer[ring]
 	ringErr error // why there is none; with all vCPUs standing still
