@@ -4,12 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path"
 	"slices"
 	"sort"
 	"strconv"
 	"strings"
 
+	"github.com/leakvisor/leakvisor/annotations"
 	"github.com/leakvisor/leakvisor/guestmem"
 	"github.com/leakvisor/leakvisor/report"
 	"github.com/leakvisor/leakvisor/scanner"
@@ -27,25 +27,24 @@ type Query struct {
 	text    string
 	address guestmem.GVA // an object that this is in; zero for none
 	field   string       // "function", "cache", "type" or "module"
-	pattern string       // as path.Match takes it
+	pattern annotations.Pattern
 }
 
 // ParseQuery reads a query: an address in hexadecimal, or function:PATTERN,
 // module:PATTERN (either of the allocation's backtrace), cache:PATTERN or
-// type:PATTERN, with * and ? for any characters. It wraps ErrQuery.
+// type:PATTERN, with * for any characters. It wraps ErrQuery.
 func ParseQuery(text string) (Query, error) {
 	q := Query{text: text}
-	var ok bool
-	if q.field, q.pattern, ok = strings.Cut(text, ":"); ok {
+	if field, pattern, ok := strings.Cut(text, ":"); ok {
+		q.field, q.pattern = field, annotations.Pattern(pattern)
 		if !slices.Contains([]string{"function", "module", "cache", "type"}, q.field) {
 			return q, fmt.Errorf("%w %q: it is function, module, cache or type that is asked for", ErrQuery, text)
 		}
-		if _, err := path.Match(q.pattern, ""); err != nil || q.pattern == "" {
-			return q, fmt.Errorf("%w %q: the pattern is malformed", ErrQuery, text)
+		if pattern == "" {
+			return q, fmt.Errorf("%w %q: a pattern is missing", ErrQuery, text)
 		}
 		return q, nil
 	}
-	q.field = ""
 	digits := strings.TrimPrefix(strings.ToLower(text), "0x")
 	a, err := strconv.ParseUint(digits, 16, 64)
 	if err != nil || a == 0 {
@@ -55,25 +54,28 @@ func ParseQuery(text string) (Query, error) {
 	return q, nil
 }
 
-// matches says whether a query asks for object i.
-func (q *Query) matches(s *Session, p *picture, i int) bool {
+// matches says whether a query asks for object i. sites has the answers for
+// backtraces that were had before.
+func (q *Query) matches(s *Session, p *picture, i int, sites map[siteKey]bool) bool {
 	o := &p.objects[i]
-	glob := func(name string) bool { ok, _ := path.Match(q.pattern, name); return ok }
+	glob := q.pattern.Match
 	switch q.field {
 	case "cache":
 		return glob(o.cache)
 	case "type":
 		name := s.typeName(o)
-		_, tag, _ := strings.Cut(name, " ")
-		return name != "" && (glob(name) || glob(tag))
+		return name != "" && (glob(name) || glob(s.typeTag(o)))
 	case "function", "module":
-		for _, f := range s.backtrace(o.Object) {
-			name, _, _ := strings.Cut(f.Symbol, ".")
-			if q.field == "module" && f.Module != "" && glob(f.Module) || q.field == "function" && glob(name) {
-				return true
-			}
+		key := siteKey{s.tracker.Stack(o.Object), s.rules.changes(o.Seq)}
+		match, ok := sites[key]
+		if !ok {
+			match = slices.ContainsFunc(s.backtrace(o.Object), func(f report.Frame) bool {
+				name, _, _ := strings.Cut(f.Symbol, ".")
+				return q.field == "module" && f.Module != "" && glob(f.Module) || q.field == "function" && glob(name)
+			})
+			sites[key] = match
 		}
-		return false
+		return match
 	}
 	so := &p.in.Objects[i]
 	if q.address-so.Addr < guestmem.GVA(max(so.Size, 1)) {
@@ -89,8 +91,9 @@ func (s *Session) explain(ctx context.Context, p *picture, res *scanner.Result, 
 	for k := range s.o.Explain {
 		q := &s.o.Explain[k]
 		var found []int
+		sites := map[siteKey]bool{}
 		for i := range p.objects {
-			if q.matches(s, p, i) {
+			if q.matches(s, p, i, sites) {
 				found = append(found, i)
 			}
 		}

@@ -94,8 +94,14 @@ func (s *Session) siteStruct(o *object) *symbols.Struct {
 	if size == 0 {
 		size = o.Size // only the slab cache knows
 	}
+	return chooseStruct(s.assigned(o), size)
+}
+
+// chooseStruct takes the structure that an object of so many bytes begins
+// with: one of just its size before others, nil where that leaves several.
+func chooseStruct(list []symbols.Assigned, size uint64) *symbols.Struct {
 	var found *symbols.Struct
-	for _, a := range s.assigned(o) {
+	for _, a := range list {
 		switch {
 		case a.Struct == nil || a.Struct.Size == 0 || a.Struct.Size > size:
 		case found == nil || a.Struct.Size == size && found.Size != size:
@@ -124,6 +130,16 @@ func (s *Session) structAt(o *object) *symbols.Struct {
 		return s.named(o.cache)
 	}
 	return nil
+}
+
+// typeTag returns the tag of the structure that an object is, empty where that
+// is not known.
+func (s *Session) typeTag(o *object) string {
+	if st := s.structAt(o); st != nil {
+		_, tag, _ := strings.Cut(st.Tag(), " ")
+		return tag
+	}
+	return ""
 }
 
 // typeName names an object's type, empty where it is not known.
@@ -231,10 +247,14 @@ func (s *Session) layoutOf(is [2]*symbols.Struct) scanner.Layout {
 	a, b := is[0], is[1]
 	l := s.pointers(a)
 	if b == nil || b == a {
-		return scanner.Layout{Parts: l.Parts, Size: l.Size, Repeat: l.Repeat, Period: l.Period}
+		return layout(l)
 	}
 	m := s.pointers(b)
 	return scanner.Layout{Parts: symbols.MergeRanges(slices.Concat(l.Parts, m.Parts)), Size: min(l.Size, m.Size)}
+}
+
+func layout(l symbols.Pointers) scanner.Layout {
+	return scanner.Layout{Parts: l.Parts, Size: l.Size, Repeat: l.Repeat, Period: l.Period}
 }
 
 // pointers returns where pointers can be in a structure.
