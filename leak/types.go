@@ -8,6 +8,7 @@ import (
 	"github.com/leakvisor/leakvisor/guestmem"
 	"github.com/leakvisor/leakvisor/hooks"
 	"github.com/leakvisor/leakvisor/kernel"
+	"github.com/leakvisor/leakvisor/report"
 	"github.com/leakvisor/leakvisor/scanner"
 	"github.com/leakvisor/leakvisor/symbols"
 )
@@ -175,6 +176,38 @@ func (s *Session) precise(ctx context.Context, p *picture, res *scanner.Result) 
 		}
 	}
 	return sharp, nil
+}
+
+// maxHiders bounds for how many orphans the word is looked for that hides them.
+const maxHiders = 32
+
+// hiddenBy returns a word that refers to an orphan of the precise scan, or to
+// what leads to it, and that is no pointer by its type; nil if that is not
+// known.
+func (s *Session) hiddenBy(p *picture, i int) *report.Reference {
+	if p.hiders++; p.hiders > maxHiders {
+		return nil
+	}
+	if p.blunt == nil {
+		in := *p.in
+		in.Objects = slices.Clone(in.Objects)
+		for k := range in.Objects {
+			in.Objects[k].Layout = 0
+		}
+		p.blunt = &in
+	}
+	way, err := scanner.Explain(context.Background(), p.blunt, i)
+	if err != nil {
+		s.log.Debug("looking for what hides an orphan", "error", err)
+		return nil
+	}
+	for _, h := range slices.Backward(way.Hops) {
+		if h.Object >= 0 && !h.Edge && !s.mayPoint(p, h.Object, h.Offset) {
+			r := s.reference(p, h)
+			return &r
+		}
+	}
+	return nil
 }
 
 // setLayouts gives objects of in the layouts of their types, and says how

@@ -72,6 +72,7 @@ func sampleLeaks() *Report {
 				Address: 0xffff888002553300, Size: 96, Kind: Slab, Cache: "kmalloc-96", AgeMS: 9120, Jiffies: 4294895574,
 				Comm: "insmod", PID: 32, Checksum: 0x2128895f, Dump: counting, Cycle: true, RetainedObjects: 2, RetainedBytes: 106,
 				Type: "struct leaky_request", PreciseOnly: true,
+				HiddenBy: &Reference{Class: "object", From: "0xffff888002553000", Offset: 16, Type: "struct keeper", Member: "cookie", Address: 0xffff888002553010, Value: 0xffff888002553300, To: 0xffff888002553300, NoPointer: true},
 				Backtrace: append([]Frame{
 					frame("kmalloc_trace", 0xffffffff810fe5a1, 0x11, 0x20, ""),
 					frame("leaky_open.isra.0", 0xffffffffc0005052, 0x52, 0x110, "leaky"),

@@ -132,7 +132,7 @@ func writeHeader(out *bufio.Writer, r *Report, skip Skip) {
 	}
 }
 
-// appendMore appends the line behind the record of o, if there is more to say.
+// appendMore appends the lines behind the record of o, if there is more to say.
 func (o *Orphan) appendMore(b []byte) []byte {
 	var words []string
 	if o.Type != "" {
@@ -153,7 +153,11 @@ func (o *Orphan) appendMore(b []byte) []byte {
 	if len(words) == 0 {
 		return b
 	}
-	return fmt.Appendf(b, "leakvisor: %s %s\n", o.Address, strings.Join(words, ", "))
+	b = fmt.Appendf(b, "leakvisor: %s %s\n", o.Address, strings.Join(words, ", "))
+	if o.HiddenBy != nil {
+		b = fmt.Appendf(b, "leakvisor: %s is hidden from others by %s\n", o.Address, o.HiddenBy.text())
+	}
+	return b
 }
 
 // list writes the words behind the title, in as many lines as they need.
