@@ -19,8 +19,12 @@ import (
 // ErrQuery is wrapped by errors about a query that is not understood.
 var ErrQuery = errors.New("bad query")
 
-// maxExplained is how many objects of one query are explained.
-const maxExplained = 16
+// Bounds of explanations.
+const (
+	maxExplained = 16 // objects of one query
+	maxPath      = 64 // references of a path: half of them from each end
+	maxWords     = 8  // words that may each be the only reference
+)
 
 // Query says which objects to explain.
 type Query struct {
@@ -104,11 +108,7 @@ func (s *Session) explain(ctx context.Context, p *picture, res *scanner.Result, 
 			x, y := res.States[found[a]] != scanner.Reachable, res.States[found[b]] != scanner.Reachable
 			return x && !y || x == y && p.objects[found[a]].Seq > p.objects[found[b]].Seq
 		})
-		if more := len(found) - maxExplained; more > 0 {
-			s.log.Warn("more objects match than are explained", "query", q.text, "left out", more)
-			found = found[:maxExplained]
-		}
-		for _, i := range found {
+		for _, i := range found[:min(len(found), maxExplained)] {
 			e, err := s.explainObject(ctx, p, i)
 			if err != nil {
 				return nil, err
@@ -117,7 +117,7 @@ func (s *Session) explain(ctx context.Context, p *picture, res *scanner.Result, 
 				r := &s.rules.Rules()[rule]
 				e.Rule = r.String() + " (" + r.Pos() + ")"
 			}
-			e.Query = q.text
+			e.Query, e.Matches = q.text, len(found)
 			out = append(out, e)
 		}
 	}
@@ -139,8 +139,12 @@ func (s *Session) explainObject(ctx context.Context, p *picture, i int) (report.
 		scanner.Reachable: report.StateReachable, scanner.Orphan: report.StateOrphan,
 		scanner.Unknown: report.StateUnknown, scanner.Ignored: report.StateIgnored,
 	}[way.State]
-	for _, h := range way.Hops {
-		e.Path = append(e.Path, s.reference(p, h))
+	for k, h := range way.Hops {
+		if k < maxPath/2 || k >= len(way.Hops)-maxPath/2 {
+			e.Path = append(e.Path, s.reference(p, h))
+		} else {
+			e.PathOmitted++
+		}
 	}
 	if way.State == scanner.Reachable {
 		e.Weak, err = s.weak(ctx, p, i, way)
@@ -171,9 +175,13 @@ func (s *Session) weak(ctx context.Context, p *picture, i int, way *scanner.Path
 	if err != nil || by.State == scanner.Reachable {
 		return out, err
 	}
+	words := 0
 	for _, h := range way.Hops {
 		if h.Object < 0 || h.Edge || s.mayPoint(p, h.Object, h.Offset) {
 			continue
+		}
+		if words++; words > maxWords {
+			break
 		}
 		without := *p.in
 		without.Exclude = append(slices.Clone(without.Exclude), gvaRange{Start: h.Addr, End: h.Addr + 1})

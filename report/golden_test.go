@@ -111,7 +111,7 @@ func sampleLeaks() *Report {
 		Explanations: []Explanation{
 			{Query: "0x10"},
 			{
-				Query: "function:open_*", Found: true, Address: 0xffff888003692400, Size: 64, Kind: Slab, Cache: "kmalloc-64", Type: "struct item",
+				Query: "function:open_*", Matches: 20, PathOmitted: 40, Found: true, Address: 0xffff888003692400, Size: 64, Kind: Slab, Cache: "kmalloc-64", Type: "struct item",
 				State: StateReachable, Weak: []string{"reachable only from a stack or a register"},
 				Path: []Reference{
 					{Class: "stack", From: "stack of init[1]\nBUG: x", Symbol: "in do_wait", Offset: 16, Address: 0xffffc90000013f10, Value: 0xffff888002553300, To: 0xffff888002553300},

@@ -62,8 +62,17 @@ func WriteText(w io.Writer, r *Report, opts *TextOptions) error {
 	}
 	if !o.RecordsOnly && len(r.Explanations) > 0 {
 		out.WriteByte('\n')
+		told := 0 // of the same query
 		for i := range r.Explanations {
-			writeExplanation(out, &r.Explanations[i])
+			e := &r.Explanations[i]
+			writeExplanation(out, e)
+			if told++; i+1 < len(r.Explanations) && r.Explanations[i+1].Query == e.Query {
+				continue
+			}
+			if e.Matches > told {
+				fmt.Fprintf(out, "leakvisor: explain %s, %d more objects match\n", e.query(), e.Matches-told)
+			}
+			told = 0
 		}
 	}
 	if err := out.Flush(); err != nil {
