@@ -215,9 +215,10 @@ func TestTraceOrder(t *testing.T) {
 }
 
 func TestHolds(t *testing.T) {
-	o := &Object{Kind: "slab", Cache: "kmalloc-64", Size: 64, CacheIn: func(v string) bool { return v == "the_cache" }}
+	o := &Object{Kind: "slab", Cache: "kmalloc-64", Size: 64, CacheIn: func(v string) bool { return v == "the_cache" }, Type: func() string { return "inode" }}
 	for text, want := range map[string]bool{
 		"suppress kind slab": true, "suppress kind percpu vmalloc": false,
+		"suppress type inode": true, "suppress type in* dentry": true, "suppress type struct": false,
 		"suppress cache kmalloc-*": true, "suppress cache kmalloc": false,
 		"suppress size 64": true, "suppress size 8 60-70": true, "suppress size 65-99 0-63": false,
 		"suppress cache_in the_cache": true, "suppress cache_in a_cache": false,

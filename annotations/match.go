@@ -19,6 +19,9 @@ type Object struct {
 	// CacheIn says whether a variable of the kernel points to the cache; nil
 	// for never.
 	CacheIn func(variable string) bool
+	// Type returns the tag of the structure that the object is, empty where
+	// it is not known; nil for that. It is called only if a rule asks.
+	Type func() string
 }
 
 // Matcher finds the rules for an object, in two steps: those that its
@@ -95,6 +98,7 @@ func (m *Matcher) Holds(i int, o *Object) bool {
 	return (len(r.Kind) == 0 || anyMatch(r.Kind, o.Kind)) &&
 		(len(r.Cache) == 0 || anyMatch(r.Cache, o.Cache)) &&
 		(len(r.CacheIn) == 0 || o.CacheIn != nil && slices.ContainsFunc(r.CacheIn, func(v Pattern) bool { return o.CacheIn(string(v)) })) &&
+		(len(r.Type) == 0 || o.Type != nil && anyMatch(r.Type, o.Type())) &&
 		(len(r.Size) == 0 || slices.ContainsFunc(r.Size, func(s SizeRange) bool { return s.Min <= o.Size && o.Size <= s.Max }))
 }
 

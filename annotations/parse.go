@@ -167,7 +167,7 @@ func (p *parser) condition(text string) error {
 			return nil
 		}
 	}
-	return p.errorf(p.line, "unknown condition %.40q: there are function, caller, through, without, module, cache, cache_in, kind, size, from, reason, source", key)
+	return p.errorf(p.line, "unknown condition %.40q: there are function, caller, through, without, module, cache, cache_in, kind, type, size, from, reason, source", key)
 }
 
 // pattern makes a pattern of a word. What a compiler appended to a function's
@@ -199,7 +199,7 @@ func (p *parser) finish() error {
 	if typ, member, ok := strings.Cut(r.From, "."); (r.Action == ScanArea) != (ok && typ != "" && member != "") {
 		return p.errorf(r.Line, `"scan_area", and nothing else, needs "from" with a structure and a member of it, such as vmap_area.rb_node`)
 	}
-	if len(r.Caller)+len(r.Function)+len(r.Module)+len(r.Cache)+len(r.CacheIn)+len(r.Kind)+len(r.Size) == 0 {
+	if len(r.Caller)+len(r.Function)+len(r.Module)+len(r.Cache)+len(r.CacheIn)+len(r.Kind)+len(r.Type)+len(r.Size) == 0 {
 		return p.errorf(r.Line, "a rule without a condition would match everything")
 	}
 	return nil

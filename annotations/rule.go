@@ -59,6 +59,8 @@ type Rule struct {
 	CacheIn []Pattern
 	// Kind is the allocator: slab, vmalloc, percpu, pages.
 	Kind []Pattern
+	// Type is the tag of the structure that the object is, where it is known.
+	Type []Pattern
 	Size []SizeRange // of the object
 
 	// From is where a ScanArea begins: "vmap_area.rb_node" is that member of
@@ -112,6 +114,7 @@ func (r *Rule) lists() []list {
 	return []list{
 		{"caller", &r.Caller}, {"through", &r.Through}, {"without", &r.Without}, {"function", &r.Function},
 		{"module", &r.Module}, {"cache", &r.Cache}, {"cache_in", &r.CacheIn}, {"kind", &r.Kind},
+		{"type", &r.Type},
 	}
 }
 

@@ -4,12 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path"
 	"slices"
 	"sort"
 	"strconv"
 	"strings"
 
+	"github.com/leakvisor/leakvisor/annotations"
 	"github.com/leakvisor/leakvisor/guestmem"
 	"github.com/leakvisor/leakvisor/report"
 	"github.com/leakvisor/leakvisor/scanner"
@@ -19,33 +19,36 @@ import (
 // ErrQuery is wrapped by errors about a query that is not understood.
 var ErrQuery = errors.New("bad query")
 
-// maxExplained is how many objects of one query are explained.
-const maxExplained = 16
+// Bounds of explanations.
+const (
+	maxExplained = 16 // objects of one query
+	maxPath      = 64 // references of a path: half of them from each end
+	maxWords     = 8  // words that may each be the only reference
+)
 
 // Query says which objects to explain.
 type Query struct {
 	text    string
 	address guestmem.GVA // an object that this is in; zero for none
 	field   string       // "function", "cache", "type" or "module"
-	pattern string       // as path.Match takes it
+	pattern annotations.Pattern
 }
 
 // ParseQuery reads a query: an address in hexadecimal, or function:PATTERN,
 // module:PATTERN (either of the allocation's backtrace), cache:PATTERN or
-// type:PATTERN, with * and ? for any characters. It wraps ErrQuery.
+// type:PATTERN, with * for any characters. It wraps ErrQuery.
 func ParseQuery(text string) (Query, error) {
 	q := Query{text: text}
-	var ok bool
-	if q.field, q.pattern, ok = strings.Cut(text, ":"); ok {
+	if field, pattern, ok := strings.Cut(text, ":"); ok {
+		q.field, q.pattern = field, annotations.Pattern(pattern)
 		if !slices.Contains([]string{"function", "module", "cache", "type"}, q.field) {
 			return q, fmt.Errorf("%w %q: it is function, module, cache or type that is asked for", ErrQuery, text)
 		}
-		if _, err := path.Match(q.pattern, ""); err != nil || q.pattern == "" {
-			return q, fmt.Errorf("%w %q: the pattern is malformed", ErrQuery, text)
+		if pattern == "" {
+			return q, fmt.Errorf("%w %q: a pattern is missing", ErrQuery, text)
 		}
 		return q, nil
 	}
-	q.field = ""
 	digits := strings.TrimPrefix(strings.ToLower(text), "0x")
 	a, err := strconv.ParseUint(digits, 16, 64)
 	if err != nil || a == 0 {
@@ -55,25 +58,28 @@ func ParseQuery(text string) (Query, error) {
 	return q, nil
 }
 
-// matches says whether a query asks for object i.
-func (q *Query) matches(s *Session, p *picture, i int) bool {
+// matches says whether a query asks for object i. sites has the answers for
+// backtraces that were had before.
+func (q *Query) matches(s *Session, p *picture, i int, sites map[siteKey]bool) bool {
 	o := &p.objects[i]
-	glob := func(name string) bool { ok, _ := path.Match(q.pattern, name); return ok }
+	glob := q.pattern.Match
 	switch q.field {
 	case "cache":
 		return glob(o.cache)
 	case "type":
 		name := s.typeName(o)
-		_, tag, _ := strings.Cut(name, " ")
-		return name != "" && (glob(name) || glob(tag))
+		return name != "" && (glob(name) || glob(s.typeTag(o)))
 	case "function", "module":
-		for _, f := range s.backtrace(o.Object) {
-			name, _, _ := strings.Cut(f.Symbol, ".")
-			if q.field == "module" && f.Module != "" && glob(f.Module) || q.field == "function" && glob(name) {
-				return true
-			}
+		key := siteKey{s.tracker.Stack(o.Object), s.rules.changes(o.Seq)}
+		match, ok := sites[key]
+		if !ok {
+			match = slices.ContainsFunc(s.backtrace(o.Object), func(f report.Frame) bool {
+				name, _, _ := strings.Cut(f.Symbol, ".")
+				return q.field == "module" && f.Module != "" && glob(f.Module) || q.field == "function" && glob(name)
+			})
+			sites[key] = match
 		}
-		return false
+		return match
 	}
 	so := &p.in.Objects[i]
 	if q.address-so.Addr < guestmem.GVA(max(so.Size, 1)) {
@@ -89,8 +95,9 @@ func (s *Session) explain(ctx context.Context, p *picture, res *scanner.Result, 
 	for k := range s.o.Explain {
 		q := &s.o.Explain[k]
 		var found []int
+		sites := map[siteKey]bool{}
 		for i := range p.objects {
-			if q.matches(s, p, i) {
+			if q.matches(s, p, i, sites) {
 				found = append(found, i)
 			}
 		}
@@ -101,11 +108,7 @@ func (s *Session) explain(ctx context.Context, p *picture, res *scanner.Result, 
 			x, y := res.States[found[a]] != scanner.Reachable, res.States[found[b]] != scanner.Reachable
 			return x && !y || x == y && p.objects[found[a]].Seq > p.objects[found[b]].Seq
 		})
-		if more := len(found) - maxExplained; more > 0 {
-			s.log.Warn("more objects match than are explained", "query", q.text, "left out", more)
-			found = found[:maxExplained]
-		}
-		for _, i := range found {
+		for _, i := range found[:min(len(found), maxExplained)] {
 			e, err := s.explainObject(ctx, p, i)
 			if err != nil {
 				return nil, err
@@ -114,7 +117,7 @@ func (s *Session) explain(ctx context.Context, p *picture, res *scanner.Result, 
 				r := &s.rules.Rules()[rule]
 				e.Rule = r.String() + " (" + r.Pos() + ")"
 			}
-			e.Query = q.text
+			e.Query, e.Matches = q.text, len(found)
 			out = append(out, e)
 		}
 	}
@@ -136,8 +139,12 @@ func (s *Session) explainObject(ctx context.Context, p *picture, i int) (report.
 		scanner.Reachable: report.StateReachable, scanner.Orphan: report.StateOrphan,
 		scanner.Unknown: report.StateUnknown, scanner.Ignored: report.StateIgnored,
 	}[way.State]
-	for _, h := range way.Hops {
-		e.Path = append(e.Path, s.reference(p, h))
+	for k, h := range way.Hops {
+		if k < maxPath/2 || k >= len(way.Hops)-maxPath/2 {
+			e.Path = append(e.Path, s.reference(p, h))
+		} else {
+			e.PathOmitted++
+		}
 	}
 	if way.State == scanner.Reachable {
 		e.Weak, err = s.weak(ctx, p, i, way)
@@ -168,9 +175,13 @@ func (s *Session) weak(ctx context.Context, p *picture, i int, way *scanner.Path
 	if err != nil || by.State == scanner.Reachable {
 		return out, err
 	}
+	words := 0
 	for _, h := range way.Hops {
 		if h.Object < 0 || h.Edge || s.mayPoint(p, h.Object, h.Offset) {
 			continue
+		}
+		if words++; words > maxWords {
+			break
 		}
 		without := *p.in
 		without.Exclude = append(slices.Clone(without.Exclude), gvaRange{Start: h.Addr, End: h.Addr + 1})

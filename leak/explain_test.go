@@ -22,7 +22,7 @@ func TestParseQuery(t *testing.T) {
 			t.Errorf("%s: %+v, %v", text, got, err)
 		}
 	}
-	for _, text := range []string{"", "0", "0x", "xyz", "pid:1", "function:", "cache:[", "0x1ffffffffffffffff"} {
+	for _, text := range []string{"", "0", "0x", "xyz", "pid:1", "function:", "0x1ffffffffffffffff"} {
 		if q, err := ParseQuery(text); !errors.Is(err, ErrQuery) {
 			t.Errorf("%q: %+v, %v", text, q, err)
 		}
@@ -37,7 +37,7 @@ func TestQueryAddress(t *testing.T) {
 	for a, want := range map[guestmem.GVA]int{0x1000: 0, 0x103f: 0, 0x1040: -1, 0x2f: 1, 0x500f: 1, 0x5010: -1, 0xfff: -1} {
 		got := -1
 		for i := range p.objects {
-			if (&Query{address: a}).matches(nil, p, i) {
+			if (&Query{address: a}).matches(nil, p, i, nil) {
 				got = i
 			}
 		}

@@ -46,6 +46,8 @@ type picture struct {
 	typed  uint64
 	hidden map[int]bool
 	mixed  map[guestmem.GVA]bool // slab caches; nil until it is wanted
+	blunt  *scanner.Input        // in without layouts, likewise
+	hiders int                   // words that were looked for
 	sharp  *scanner.Input        // in with layouts; nil until it is wanted
 	byAddr []int32               // objects by address, likewise
 }

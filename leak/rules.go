@@ -181,6 +181,7 @@ func (s *Session) mark(p *picture) {
 		}
 		return at != 0 && at == o.cacheAddr
 	}
+	what.Type = func() string { return s.typeTag(o) }
 	for i := range p.objects {
 		o = &p.objects[i]
 		what.Kind, what.Cache, what.Size = o.class.String(), o.cache, o.Size

@@ -174,7 +174,9 @@ func (s *Session) orphan(p *picture, i int, at place, age time.Duration) report.
 		AgeMS: uint64(age.Milliseconds()), Jiffies: o.Jiffies, Comm: task.Comm, PID: int(task.PID),
 	}
 	at.tell(p, &out)
-	out.PreciseOnly = p.hidden[i]
+	if out.PreciseOnly = p.hidden[i]; out.PreciseOnly && at.direct {
+		out.HiddenBy = s.hiddenBy(p, i)
+	}
 	out.Backtrace = s.backtrace(o.Object)
 	so := &p.in.Objects[i]
 	content := gvaRange{Start: so.Addr, End: so.Addr + guestmem.GVA(so.Size)}

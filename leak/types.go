@@ -8,6 +8,7 @@ import (
 	"github.com/leakvisor/leakvisor/guestmem"
 	"github.com/leakvisor/leakvisor/hooks"
 	"github.com/leakvisor/leakvisor/kernel"
+	"github.com/leakvisor/leakvisor/report"
 	"github.com/leakvisor/leakvisor/scanner"
 	"github.com/leakvisor/leakvisor/symbols"
 )
@@ -94,8 +95,14 @@ func (s *Session) siteStruct(o *object) *symbols.Struct {
 	if size == 0 {
 		size = o.Size // only the slab cache knows
 	}
+	return chooseStruct(s.assigned(o), size)
+}
+
+// chooseStruct takes the structure that an object of so many bytes begins
+// with: one of just its size before others, nil where that leaves several.
+func chooseStruct(list []symbols.Assigned, size uint64) *symbols.Struct {
 	var found *symbols.Struct
-	for _, a := range s.assigned(o) {
+	for _, a := range list {
 		switch {
 		case a.Struct == nil || a.Struct.Size == 0 || a.Struct.Size > size:
 		case found == nil || a.Struct.Size == size && found.Size != size:
@@ -124,6 +131,16 @@ func (s *Session) structAt(o *object) *symbols.Struct {
 		return s.named(o.cache)
 	}
 	return nil
+}
+
+// typeTag returns the tag of the structure that an object is, empty where that
+// is not known.
+func (s *Session) typeTag(o *object) string {
+	if st := s.structAt(o); st != nil {
+		_, tag, _ := strings.Cut(st.Tag(), " ")
+		return tag
+	}
+	return ""
 }
 
 // typeName names an object's type, empty where it is not known.
@@ -159,6 +176,38 @@ func (s *Session) precise(ctx context.Context, p *picture, res *scanner.Result) 
 		}
 	}
 	return sharp, nil
+}
+
+// maxHiders bounds for how many orphans the word is looked for that hides them.
+const maxHiders = 32
+
+// hiddenBy returns a word that refers to an orphan of the precise scan, or to
+// what leads to it, and that is no pointer by its type; nil if that is not
+// known.
+func (s *Session) hiddenBy(p *picture, i int) *report.Reference {
+	if p.hiders++; p.hiders > maxHiders {
+		return nil
+	}
+	if p.blunt == nil {
+		in := *p.in
+		in.Objects = slices.Clone(in.Objects)
+		for k := range in.Objects {
+			in.Objects[k].Layout = 0
+		}
+		p.blunt = &in
+	}
+	way, err := scanner.Explain(context.Background(), p.blunt, i)
+	if err != nil {
+		s.log.Debug("looking for what hides an orphan", "error", err)
+		return nil
+	}
+	for _, h := range slices.Backward(way.Hops) {
+		if h.Object >= 0 && !h.Edge && !s.mayPoint(p, h.Object, h.Offset) {
+			r := s.reference(p, h)
+			return &r
+		}
+	}
+	return nil
 }
 
 // setLayouts gives objects of in the layouts of their types, and says how
@@ -231,10 +280,14 @@ func (s *Session) layoutOf(is [2]*symbols.Struct) scanner.Layout {
 	a, b := is[0], is[1]
 	l := s.pointers(a)
 	if b == nil || b == a {
-		return scanner.Layout{Parts: l.Parts, Size: l.Size, Repeat: l.Repeat, Period: l.Period}
+		return layout(l)
 	}
 	m := s.pointers(b)
 	return scanner.Layout{Parts: symbols.MergeRanges(slices.Concat(l.Parts, m.Parts)), Size: min(l.Size, m.Size)}
+}
+
+func layout(l symbols.Pointers) scanner.Layout {
+	return scanner.Layout{Parts: l.Parts, Size: l.Size, Repeat: l.Repeat, Period: l.Period}
 }
 
 // pointers returns where pointers can be in a structure.

@@ -9,6 +9,9 @@ import (
 // Explanation says why the verdict on one object is what it is.
 type Explanation struct {
 	Query string `json:"query"` // what was asked
+	// Matches is how many objects there are that the query asks for; not of
+	// all is there an explanation.
+	Matches int `json:"matches,omitempty"`
 	// Found says whether there is such an object; the rest is of it.
 	Found   bool   `json:"found"`
 	Address Hex    `json:"address,omitempty"`
@@ -20,7 +23,9 @@ type Explanation struct {
 	// Rule is the rule that hides the object, if one does.
 	Rule string `json:"rule,omitempty"`
 	// Path is a shortest way from a root to a reachable object.
-	Path []Reference `json:"path,omitempty"`
+	// Of a long one PathOmitted references in its middle are left out.
+	Path        []Reference `json:"path,omitempty"`
+	PathOmitted int         `json:"path_omitted,omitempty"`
 	// Weak are the reasons to doubt that a reachable object is in use.
 	Weak []string `json:"weak,omitempty"`
 	// Referrers are references to an unreachable object, ReferrerCount how
@@ -84,7 +89,7 @@ func writeExplanation(out *bufio.Writer, e *Explanation) {
 		out.WriteByte('\n')
 	}
 	if !e.Found {
-		line("explain %s, no such object", free(strings.ReplaceAll(e.Query, ":", "=")))
+		line("explain %s, no such object", e.query())
 		return
 	}
 	is := []string{fmt.Sprintf("%d bytes", e.Size), string(e.Kind)}
@@ -101,8 +106,11 @@ func writeExplanation(out *bufio.Writer, e *Explanation) {
 	if e.Rule != "" {
 		state = "hidden by " + free(e.Rule)
 	}
-	line("explain %s, object %s (%s) is %s", free(strings.ReplaceAll(e.Query, ":", "=")), e.Address, strings.Join(is, ", "), state)
+	line("explain %s, object %s (%s) is %s", e.query(), e.Address, strings.Join(is, ", "), state)
 	for i := range e.Path {
+		if e.PathOmitted > 0 && i == len(e.Path)/2 {
+			line("  and so on, %d times", e.PathOmitted)
+		}
 		line("  %s", e.Path[i].text())
 	}
 	for _, w := range e.Weak {
@@ -138,6 +146,9 @@ func writeExplanation(out *bufio.Writer, e *Explanation) {
 		line("  allocated in %s", strings.Join(names, " < "))
 	}
 }
+
+// query is the query without a colon, which free would set apart.
+func (e *Explanation) query() string { return free(strings.ReplaceAll(e.Query, ":", "=")) }
 
 // text is a reference in one line.
 func (r *Reference) text() string {

@@ -72,6 +72,7 @@ func sampleLeaks() *Report {
 				Address: 0xffff888002553300, Size: 96, Kind: Slab, Cache: "kmalloc-96", AgeMS: 9120, Jiffies: 4294895574,
 				Comm: "insmod", PID: 32, Checksum: 0x2128895f, Dump: counting, Cycle: true, RetainedObjects: 2, RetainedBytes: 106,
 				Type: "struct leaky_request", PreciseOnly: true,
+				HiddenBy: &Reference{Class: "object", From: "0xffff888002553000", Offset: 16, Type: "struct keeper", Member: "cookie", Address: 0xffff888002553010, Value: 0xffff888002553300, To: 0xffff888002553300, NoPointer: true},
 				Backtrace: append([]Frame{
 					frame("kmalloc_trace", 0xffffffff810fe5a1, 0x11, 0x20, ""),
 					frame("leaky_open.isra.0", 0xffffffffc0005052, 0x52, 0x110, "leaky"),
@@ -110,7 +111,7 @@ func sampleLeaks() *Report {
 		Explanations: []Explanation{
 			{Query: "0x10"},
 			{
-				Query: "function:open_*", Found: true, Address: 0xffff888003692400, Size: 64, Kind: Slab, Cache: "kmalloc-64", Type: "struct item",
+				Query: "function:open_*", Matches: 20, PathOmitted: 40, Found: true, Address: 0xffff888003692400, Size: 64, Kind: Slab, Cache: "kmalloc-64", Type: "struct item",
 				State: StateReachable, Weak: []string{"reachable only from a stack or a register"},
 				Path: []Reference{
 					{Class: "stack", From: "stack of init[1]\nBUG: x", Symbol: "in do_wait", Offset: 16, Address: 0xffffc90000013f10, Value: 0xffff888002553300, To: 0xffff888002553300},

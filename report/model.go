@@ -166,6 +166,9 @@ type Orphan struct {
 	// PreciseOnly says that words refer to the orphan, or to what it hangs on,
 	// that are no pointers by their type: only a precise scan finds it.
 	PreciseOnly bool `json:"precise_only,omitempty"`
+	// HiddenBy is one of these words, the last on a way to a direct orphan;
+	// nil where there are many such orphans.
+	HiddenBy *Reference `json:"hidden_by,omitempty"`
 }
 
 // Frame is one return address of a backtrace, the innermost first.

@@ -62,8 +62,17 @@ func WriteText(w io.Writer, r *Report, opts *TextOptions) error {
 	}
 	if !o.RecordsOnly && len(r.Explanations) > 0 {
 		out.WriteByte('\n')
+		told := 0 // of the same query
 		for i := range r.Explanations {
-			writeExplanation(out, &r.Explanations[i])
+			e := &r.Explanations[i]
+			writeExplanation(out, e)
+			if told++; i+1 < len(r.Explanations) && r.Explanations[i+1].Query == e.Query {
+				continue
+			}
+			if e.Matches > told {
+				fmt.Fprintf(out, "leakvisor: explain %s, %d more objects match\n", e.query(), e.Matches-told)
+			}
+			told = 0
 		}
 	}
 	if err := out.Flush(); err != nil {
@@ -132,7 +141,7 @@ func writeHeader(out *bufio.Writer, r *Report, skip Skip) {
 	}
 }
 
-// appendMore appends the line behind the record of o, if there is more to say.
+// appendMore appends the lines behind the record of o, if there is more to say.
 func (o *Orphan) appendMore(b []byte) []byte {
 	var words []string
 	if o.Type != "" {
@@ -153,7 +162,11 @@ func (o *Orphan) appendMore(b []byte) []byte {
 	if len(words) == 0 {
 		return b
 	}
-	return fmt.Appendf(b, "leakvisor: %s %s\n", o.Address, strings.Join(words, ", "))
+	b = fmt.Appendf(b, "leakvisor: %s %s\n", o.Address, strings.Join(words, ", "))
+	if o.HiddenBy != nil {
+		b = fmt.Appendf(b, "leakvisor: %s is hidden from others by %s\n", o.Address, o.HiddenBy.text())
+	}
+	return b
 }
 
 // list writes the words behind the title, in as many lines as they need.

@@ -129,6 +129,9 @@ func TestPrecise(t *testing.T) {
 			if !ok || o.PreciseOnly != only || o.Type != "struct ex_item" {
 				t.Errorf("precise only: %v\n%s", o.PreciseOnly, record(o))
 			}
+			if only && (o.HiddenBy == nil || o.HiddenBy.Type != "struct ex_stale" || o.HiddenBy.Member != "cookie") {
+				t.Errorf("hidden by %+v", o.HiddenBy)
+			}
 			delete(want, uint64(o.Address))
 		}
 		if len(want) > 0 {
