@@ -15,6 +15,10 @@ describe() {
 	x86_64-*)
 		debian=amd64 karch=x86
 		emulator=qemu-system-x86_64 qemu=qemu-system-x86 ;;
+	i386-*)
+		debian=i386 karch=i386 cross=i686-linux-gnu-
+		compiler=(gcc-12-i686-linux-gnu)
+		emulator=qemu-system-i386 qemu=qemu-system-x86 ;;
 	arm64-*)
 		debian=arm64 karch=arm64 cross=aarch64-linux-gnu-
 		compiler=(gcc-12-aarch64-linux-gnu)
@@ -40,6 +44,9 @@ describe() {
 	x86_64-6.1)
 		metas=(linux-image-amd64 linux-image-6.1-amd64)
 		series=6.1 flavour=amd64 ;;
+	i386-6.1)
+		metas=(linux-image-686)
+		series=6.1 flavour=686 ;;
 	arm64-6.1-cloud)
 		metas=(linux-image-cloud-arm64)
 		series=6.1 flavour=cloud-arm64 ;;
@@ -53,4 +60,4 @@ describe() {
 		return 1 ;;
 	esac
 }
-readonly names="x86_64-6.1-cloud x86_64-6.12-cloud x86_64-6.1 arm64-6.1-cloud armhf-6.1 s390x-6.1"
+readonly names="x86_64-6.1-cloud x86_64-6.12-cloud x86_64-6.1 i386-6.1 arm64-6.1-cloud armhf-6.1 s390x-6.1"
