@@ -31,6 +31,10 @@ describe() {
 		debian=s390x karch=s390 cross=s390x-linux-gnu-
 		compiler=(gcc-12-s390x-linux-gnu)
 		emulator=qemu-system-s390x qemu=qemu-system-misc ;;
+	ppc64le-*)
+		debian=ppc64el karch=powerpc cross=powerpc64le-linux-gnu-
+		image=vmlinux compiler=(gcc-12-powerpc64le-linux-gnu)
+		emulator=qemu-system-ppc64 qemu=qemu-system-ppc ;;
 	*)
 		return 1 ;;
 	esac
@@ -53,6 +57,9 @@ describe() {
 	armhf-6.1)
 		metas=(linux-image-armmp)
 		series=6.1 flavour=armmp ;;
+	ppc64le-6.1)
+		metas=(linux-image-powerpc64le)
+		series=6.1 flavour=powerpc64le ;;
 	s390x-6.1)
 		metas=(linux-image-s390x)
 		series=6.1 flavour=s390x ;;
@@ -60,4 +67,4 @@ describe() {
 		return 1 ;;
 	esac
 }
-readonly names="x86_64-6.1-cloud x86_64-6.12-cloud x86_64-6.1 i386-6.1 arm64-6.1-cloud armhf-6.1 s390x-6.1"
+readonly names="x86_64-6.1-cloud x86_64-6.12-cloud x86_64-6.1 i386-6.1 arm64-6.1-cloud armhf-6.1 ppc64le-6.1 s390x-6.1"
