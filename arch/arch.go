@@ -55,8 +55,10 @@ type Reg struct {
 
 // Call is a C calling convention. Registers are given by name.
 type Call struct {
-	Args   []string // integer arguments, in order
-	Result string   // integer result
+	Args []string // integer arguments, in order
+	// Stack are the arguments behind those in registers.
+	Stack  StackArgs
+	Result string // integer result
 	PC     string
 	SP     string
 	FP     string // frame pointer or the register unwinding starts from
@@ -72,6 +74,12 @@ type Call struct {
 	// Signed are the bits of a saved return address that pointer
 	// authentication may have changed; in the kernel's addresses all are set.
 	Signed uint64
+}
+
+// StackArgs says that Count arguments, one word each, lie Offset bytes above
+// the stack pointer at a function's first instruction.
+type StackArgs struct {
+	Offset, Count int
 }
 
 // BackChain says where a frame, which the stack pointer names, has what is
@@ -94,6 +102,9 @@ type Linux struct {
 	// Text is the lowest address that only kernel text can have: the first
 	// instruction executed at or above it belongs to the kernel.
 	Text uint64
+	// TextEnd is the first address behind which firmware may run before the
+	// kernel does; zero for none.
+	TextEnd uint64
 	// SlideAlign is the alignment of the KASLR slide, in bytes; zero where
 	// the kernel is never moved.
 	SlideAlign uint64

@@ -25,14 +25,16 @@ type picture struct {
 	reasons []string // why a verdict would not be proven
 
 	// Where things are, by the kernel's own structures.
-	pages   *kernel.Pages
-	tasks   []*kernel.Task
-	live    []kernel.LiveStack
-	stacks  []gvaRange // of tasks and CPUs, whole; sorted, disjoint
-	dead    []gvaRange // stacks that no task has
-	percpu  *kernel.PerCPUAreas
-	modules []*kernel.Module
-	areas   map[guestmem.GVA]*kernel.VmapArea
+	pages  *kernel.Pages
+	tasks  []*kernel.Task
+	live   []kernel.LiveStack
+	stacks []gvaRange // of tasks and CPUs, whole; sorted, disjoint
+	dead   []gvaRange // stacks that no task has
+	// cpuStacks are those among stacks that CPUs have for interrupts.
+	cpuStacks []gvaRange
+	percpu    *kernel.PerCPUAreas
+	modules   []*kernel.Module
+	areas     map[guestmem.GVA]*kernel.VmapArea
 	// descriptors are the vm_structs of tracked blocks and the lists of their
 	// pages: as live as their block, and told with it.
 	descriptors map[guestmem.GVA]bool
@@ -147,6 +149,7 @@ func (s *Session) allStacks(p *picture) {
 	p.doubt("the CPUs' stacks", err)
 	for _, c := range cpu {
 		p.stacks = append(p.stacks, c.Range, c.Backing)
+		p.cpuStacks = append(p.cpuStacks, c.Range)
 	}
 	p.dead, err = p.kernel.CachedStacks()
 	p.doubt("cached stacks", err)
@@ -167,6 +170,12 @@ func disjoint(ranges []gvaRange) []gvaRange {
 		}
 	}
 	return out
+}
+
+// ofCPU says whether an address is in a stack that a CPU has for good. What
+// the kernel knows of it may be its end alone, which lies behind it.
+func (p *picture) ofCPU(a guestmem.GVA) bool {
+	return slices.ContainsFunc(p.cpuStacks, func(r gvaRange) bool { return r.Contains(a) })
 }
 
 // onStack says whether an address is in some stack.
@@ -263,7 +272,7 @@ func (s *Session) vmallocObjects(p *picture, areas []kernel.VmapArea) {
 		r := gvaRange{Start: o.Addr, End: o.Addr + guestmem.GVA(o.Size)}
 		p.claims.add(r, page)
 		switch {
-		case p.isModule(r), p.isDead(r):
+		case p.isModule(r), p.isDead(r), p.ofCPU(o.Addr):
 			so.Flag = scanner.Gray | scanner.NoScan
 		case p.onStack(o.Addr):
 			so.Flag = scanner.NoScan

@@ -15,6 +15,10 @@ describe() {
 	x86_64-*)
 		debian=amd64 karch=x86
 		emulator=qemu-system-x86_64 qemu=qemu-system-x86 ;;
+	i386-*)
+		debian=i386 karch=i386 cross=i686-linux-gnu-
+		compiler=(gcc-12-i686-linux-gnu)
+		emulator=qemu-system-i386 qemu=qemu-system-x86 ;;
 	arm64-*)
 		debian=arm64 karch=arm64 cross=aarch64-linux-gnu-
 		compiler=(gcc-12-aarch64-linux-gnu)
@@ -27,6 +31,10 @@ describe() {
 		debian=s390x karch=s390 cross=s390x-linux-gnu-
 		compiler=(gcc-12-s390x-linux-gnu)
 		emulator=qemu-system-s390x qemu=qemu-system-misc ;;
+	ppc64le-*)
+		debian=ppc64el karch=powerpc cross=powerpc64le-linux-gnu-
+		image=vmlinux compiler=(gcc-12-powerpc64le-linux-gnu)
+		emulator=qemu-system-ppc64 qemu=qemu-system-ppc ;;
 	*)
 		return 1 ;;
 	esac
@@ -40,12 +48,18 @@ describe() {
 	x86_64-6.1)
 		metas=(linux-image-amd64 linux-image-6.1-amd64)
 		series=6.1 flavour=amd64 ;;
+	i386-6.1)
+		metas=(linux-image-686)
+		series=6.1 flavour=686 ;;
 	arm64-6.1-cloud)
 		metas=(linux-image-cloud-arm64)
 		series=6.1 flavour=cloud-arm64 ;;
 	armhf-6.1)
 		metas=(linux-image-armmp)
 		series=6.1 flavour=armmp ;;
+	ppc64le-6.1)
+		metas=(linux-image-powerpc64le)
+		series=6.1 flavour=powerpc64le ;;
 	s390x-6.1)
 		metas=(linux-image-s390x)
 		series=6.1 flavour=s390x ;;
@@ -53,4 +67,4 @@ describe() {
 		return 1 ;;
 	esac
 }
-readonly names="x86_64-6.1-cloud x86_64-6.12-cloud x86_64-6.1 arm64-6.1-cloud armhf-6.1 s390x-6.1"
+readonly names="x86_64-6.1-cloud x86_64-6.12-cloud x86_64-6.1 i386-6.1 arm64-6.1-cloud armhf-6.1 ppc64le-6.1 s390x-6.1"

@@ -15,6 +15,7 @@ import (
 func Archs() []*arch.Arch {
 	return []*arch.Arch{
 		x86.AMD64(),
+		x86.I386(),
 		arm.ARM64(),
 		arm.ARMv7(),
 		s390.S390X(),

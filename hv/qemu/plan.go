@@ -73,15 +73,19 @@ func register(a *arch.Arch, name string) (uint8, error) {
 	return uint8(i), nil
 }
 
+// passed is how many arguments of a function can be told.
+func passed(a *arch.Arch) int { return len(a.Call.Args) + a.Call.Stack.Count }
+
 func (p *armed) addRegisters(a *arch.Arch) (err error) {
 	h := &p.header
 	for i := range h.args {
 		h.args[i] = noRead
 	}
 	h.fp, h.link = noRead, noRead
-	if len(a.Call.Args) > len(h.args) {
-		return fmt.Errorf("qemu: %s passes more than %d arguments in registers", a.Name, len(h.args))
+	if passed(a) > len(h.args) {
+		return fmt.Errorf("qemu: %s passes more than %d arguments", a.Name, len(h.args))
 	}
+	h.stackArgs = uint8(a.Call.Stack.Offset)
 	for i, name := range a.Call.Args {
 		if h.args[i], err = register(a, name); err != nil {
 			return err
@@ -165,9 +169,9 @@ func (p *armed) addHooks(a *arch.Arch, hooks []hv.Hook) error {
 			return fmt.Errorf("qemu: hook %s wants %d bytes of stack, at most %d are supported", h.Name, h.StackBytes, maxStack)
 		}
 		row.stackBytes = uint32(h.StackBytes)
-		args := len(a.Call.Args)
+		args := passed(a)
 		if h.Args < 0 || h.Args > args {
-			return fmt.Errorf("qemu: hook %s wants %d arguments, %d are passed in registers", h.Name, h.Args, args)
+			return fmt.Errorf("qemu: hook %s wants %d arguments, %d are passed where they can be read", h.Name, h.Args, args)
 		}
 		row.nargs = uint8(h.Args)
 		if h.Args == 0 {

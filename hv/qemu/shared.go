@@ -2,6 +2,7 @@ package qemu
 
 import (
 	"fmt"
+	"math"
 	"os"
 	"sync/atomic"
 	"unsafe"
@@ -46,7 +47,7 @@ type control struct {
 	magic                             uint64
 	controlSize, recordSize, planSize uint32
 	wordSize, bigEndian, parent       uint32
-	text                              uint64
+	text, textEnd                     uint64
 	planOffset, planBytes             uint64
 	ringOffset, ringBytes             uint64
 	bell, nregs                       uint32
@@ -97,7 +98,8 @@ type planHeader struct {
 	args                                      [6]uint8
 	exitSP, exitResult                        uint8
 	user                                      uint8
-	_                                         [4]uint8
+	stackArgs                                 uint8
+	_                                         [3]uint8
 	userIf                                    arch.Match
 	paging                                    pagingRow
 }
@@ -206,7 +208,10 @@ func newShared(a *arch.Arch, bell, ramFD int, ramBytes uint64) (*shared, error) 
 		c.bigEndian = 1
 	}
 	c.parent = uint32(os.Getpid())
-	c.text = a.Linux.Text
+	c.text, c.textEnd = a.Linux.Text, a.Linux.TextEnd
+	if c.textEnd == 0 {
+		c.textEnd = math.MaxUint64
+	}
 	c.planOffset, c.planBytes = uint64(planAt), planBytes
 	c.ringOffset, c.ringBytes = uint64(ringAt), ringBytes
 	c.bell = uint32(bell)

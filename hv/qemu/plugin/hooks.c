@@ -99,6 +99,18 @@ static bool in_user_mode(struct vcpu *v)
 	return plan->user != NONE && holds(plan->user_if, read_reg(v, plan->user));
 }
 
+/* The word that far above the stack pointer. */
+static uint64_t stack_word(struct vcpu *v, const struct record *r, unsigned offset)
+{
+	uint8_t word[8];
+
+	if (offset + ctl->word_size <= r->stack_len)
+		return number(v->stack + offset, ctl->word_size);
+	if (read_memory(v, r->sp + offset, word, ctl->word_size) == ctl->word_size)
+		return number(word, ctl->word_size);
+	return 0;
+}
+
 void on_entry(unsigned cpu, void *data)
 {
 	const struct site *s = data;
@@ -113,7 +125,7 @@ void on_entry(unsigned cpu, void *data)
 		return;
 	for (uint32_t i = 0; i < plan->nreads; i++)
 		reads[i] = read_reg(v, plan->reads[i]);
-	for (int i = 0; i < h->nargs; i++)
+	for (int i = 0; i < h->nargs && plan->args[i] != NONE; i++)
 		r.args[i] = read_reg(v, plan->args[i]);
 	r.sp = reads[plan->sp];
 	begin_walks(v, r.sp);
@@ -129,6 +141,9 @@ void on_entry(unsigned cpu, void *data)
 		}
 		r.stack_len = read_memory(v, r.sp, v->stack, n);
 	}
+	for (int i = 0, n = 0; i < h->nargs; i++)
+		if (plan->args[i] == NONE)
+			r.args[i] = stack_word(v, &r, plan->stack_args + n++ * ctl->word_size);
 	if (plan->link != NONE)
 		r.ret = reads[plan->link];
 	else if (r.stack_len >= ctl->word_size)

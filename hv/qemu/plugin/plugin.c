@@ -86,7 +86,7 @@ static void on_translation(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
 	size_t n = qemu_plugin_tb_n_insns(tb);
 	(void)id;
 
-	if (pc < ctl->text)
+	if (pc < ctl->text || (!plan && pc >= ctl->text_end))
 		return;
 	if (!plan)
 		enter_kernel(pc);

@@ -41,6 +41,7 @@ struct control {
 	uint32_t big_endian; /* the guest is */
 	uint32_t parent;     /* process that reads */
 	uint64_t text;       /* lowest address of kernel text */
+	uint64_t text_end;   /* from here on firmware may run before the kernel does */
 	uint64_t plan_offset, plan_bytes, ring_offset, ring_bytes;
 	uint32_t bell;       /* eventfd that wakes the reader */
 	uint32_t nregs;
@@ -96,7 +97,8 @@ struct plan {
 	uint8_t args[ARGS];       /* registers of arguments, or NONE */
 	uint8_t exit_sp, exit_result; /* registers read at an exit */
 	uint8_t user;             /* register that tells user mode, or NONE */
-	uint8_t pad[4];
+	uint8_t stack_args;       /* where the arguments without a register are, from sp */
+	uint8_t pad[3];
 	struct match user_if;     /* what it is then */
 	struct paging paging;
 };
