@@ -16,7 +16,7 @@ import (
 type doctorCmd struct{}
 
 // Run tries what this host has and prints a line for each thing. It errs
-// when no guest of some architecture can be run.
+// when there is no architecture whose guests can be run.
 func (doctorCmd) Run(ctx context.Context) error {
 	cache, err := cacheDir()
 	if err != nil {
@@ -24,47 +24,50 @@ func (doctorCmd) Run(ctx context.Context) error {
 	}
 	w := os.Stdout
 	fmt.Fprintf(w, "leakvisor %s, %s/%s, %d CPUs\ncache: %s\n", version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), cache)
-	lacking := false
+	fmt.Fprintln(w, "guests under QEMU:")
+	host, able := printChecks(w, qemu.ProbeHost(ctx, qemu.Config{})), false
 	for _, a := range all.Archs() {
 		if a.QEMU == nil {
 			continue
 		}
 		fmt.Fprintf(w, "guests of %s under QEMU:\n", a.Name)
-		lacking = printChecks(w, qemu.Probe(ctx, qemu.Config{Arch: a, CacheDir: cache})) || lacking
+		able = printChecks(w, qemu.ProbeEmulator(ctx, qemu.Config{Arch: a, CacheDir: cache})) && host || able
 	}
-	fmt.Fprintln(w, "KVM (not needed: guests run under emulation):")
-	printKVM(ctx, w)
-	if lacking {
-		return errors.New("something that 'leakvisor run' needs is missing: see above")
+	fmt.Fprintln(w, "guests under KVM (not needed: guests run under emulation):")
+	able = printKVM(ctx, w) || able
+	if !able {
+		return errors.New("this host can run no guest: see above for what is missing")
 	}
 	return nil
 }
 
-// printChecks prints checks and says whether one failed.
+// printChecks prints checks and says whether all hold.
 func printChecks(w io.Writer, checks []qemu.Check) bool {
-	failed := false
+	hold := true
 	for _, c := range checks {
 		mark := "ok  "
 		if !c.OK {
-			mark, failed = "FAIL", true
+			mark, hold = "FAIL", false
 		}
 		fmt.Fprintf(w, "  %s  %s: %s\n", mark, c.Name, c.Detail)
 		if !c.OK && c.Fix != "" {
 			fmt.Fprintf(w, "        %s\n", c.Fix)
 		}
 	}
-	return failed
+	return hold
 }
 
-func printKVM(ctx context.Context, w io.Writer) {
+// printKVM says what KVM can do here, and whether stock kernels run.
+func printKVM(ctx context.Context, w io.Writer) bool {
 	c, err := kvm.Probe(ctx)
 	if err != nil {
 		fmt.Fprintf(w, "  none  %v\n", err)
-		return
+		return false
 	}
 	if err := errors.Join(c.Check(), c.CheckKernels()); err != nil {
 		fmt.Fprintf(w, "  none  %s\n        %v\n", c, err)
-		return
+		return false
 	}
 	fmt.Fprintf(w, "  ok    %s\n", c)
+	return true
 }

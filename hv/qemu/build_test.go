@@ -191,26 +191,26 @@ func TestStartLargeMemory(t *testing.T) {
 
 func TestProbe(t *testing.T) {
 	g := needGuest(t)
-	for _, c := range Probe(limited(t), g.config(t, 1, "")) {
+	cfg := g.config(t, 1, "")
+	for _, c := range append(ProbeHost(limited(t), cfg), ProbeEmulator(limited(t), cfg)...) {
 		if !c.OK || c.Detail == "" || c.Fix != "" {
 			t.Errorf("%+v", c)
 		}
 	}
-	cfg := g.config(t, 1, "")
 	cfg.Binary, cfg.CC = "no-such-qemu", "no-such-cc"
 	fixes := 0
-	checks := Probe(limited(t), cfg)
+	checks := append(ProbeHost(limited(t), cfg), ProbeEmulator(limited(t), cfg)...)
 	for _, c := range checks {
 		if c.Fix != "" {
 			fixes++
 		}
 	}
-	if checks[0].OK || checks[1].OK || checks[2].OK || fixes != 2 {
+	if checks[0].OK || !checks[1].OK || checks[2].OK || fixes != 2 {
 		t.Errorf("%+v", checks)
 	}
 	a := *x86.AMD64()
 	a.QEMU = nil
-	if checks := Probe(limited(t), Config{Arch: &a}); len(checks) != 1 || checks[0].OK {
+	if checks := ProbeEmulator(limited(t), Config{Arch: &a}); len(checks) != 1 || checks[0].OK {
 		t.Errorf("%+v", checks)
 	}
 }

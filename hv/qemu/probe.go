@@ -25,10 +25,22 @@ const pluginAPI = 4
 
 var apiLine = regexp.MustCompile(`leakvisor plugin: api (\d+) to (\d+)`)
 
-// Probe says whether this host can run guests as config wants it; only Arch,
-// Binary, CC and CacheDir matter. It runs QEMU and the compiler for a moment,
-// and no guest.
-func Probe(ctx context.Context, config Config) []Check {
+// ProbeHost says whether this host has what guests of every architecture
+// need; only config.CC matters.
+func ProbeHost(ctx context.Context, config Config) []Check {
+	cc, version, err := compiler(ctx, config.CC)
+	checks := []Check{outcomeOf("C compiler", fmt.Sprintf("%s (%s)", cc, version), err)}
+	f, err := newMemfd("leakvisor-probe", 4096)
+	if err == nil {
+		_ = f.Close()
+	}
+	return append(checks, outcomeOf("memory files (memfd)", "with seals", err))
+}
+
+// ProbeEmulator says whether this host has an emulator for guests of
+// config.Arch; Binary, CC and CacheDir matter too. It runs QEMU and the
+// compiler for a moment, and no guest.
+func ProbeEmulator(ctx context.Context, config Config) []Check {
 	if config.Arch == nil || config.Arch.QEMU == nil {
 		return []Check{{Name: "QEMU", Detail: "QEMU runs no guests of this architecture"}}
 	}
@@ -38,24 +50,13 @@ func Probe(ctx context.Context, config Config) []Check {
 	if binary == "" {
 		binary = config.Arch.QEMU.Binary
 	}
-	path, qemuErr := findQEMU(binary, config.Arch.QEMU.Package)
-	checks := []Check{checkQEMU(ctx, binary, path, qemuErr)}
-
-	cc, version, ccErr := compiler(ctx, config.CC)
-	checks = append(checks, outcomeOf("C compiler", fmt.Sprintf("%s (%s)", cc, version), ccErr))
-
-	api := Check{Name: "plugin API", Detail: "not tried without QEMU and a C compiler"}
-	if qemuErr == nil && ccErr == nil {
-		detail, err := probePlugin(ctx, path, config)
-		api = outcomeOf("plugin API", detail, err)
-	}
-	checks = append(checks, api)
-
-	f, err := newMemfd("leakvisor-probe", 4096)
+	path, err := findQEMU(binary, config.Arch.QEMU.Package)
+	checks := []Check{checkQEMU(ctx, binary, path, err)}
 	if err == nil {
-		_ = f.Close()
+		detail, err := probePlugin(ctx, path, config)
+		checks = append(checks, outcomeOf("plugin API", detail, err))
 	}
-	return append(checks, outcomeOf("memory files (memfd)", "with seals", err))
+	return checks
 }
 
 // outcomeOf makes a Check of an error, or of its absence.
