@@ -106,7 +106,7 @@ func TestKVMBed(t *testing.T) {
 		want[cpus], id = leaks(rep), rep.Guest.BuildID
 	}
 	index := "symbols-" + id + ".cache"
-	b.sh(t, nil, "objcopy", "--strip-debug", "--remove-relocations=*", g.VMLinux, b.path("vmlinux"))
+	b.sh(t, nil, "../../scripts/kvm/symbols.sh", g.VMLinux, b.path("vmlinux"))
 	files := []string{b.path("leakvisor"), g.Kernel, b.path("vmlinux"), initrd + "=/bed/initrd", filepath.Join(b.path("cache"), index) + "=/cache/" + index}
 	for _, hook := range []string{kvm.HookRing, kvm.HookTrap} {
 		for cpus := 1; cpus <= 2; cpus++ {

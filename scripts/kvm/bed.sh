@@ -117,7 +117,7 @@ set +e
 while sleep 1; do echo; done 2>/dev/null | timeout --foreground "$timeout" qemu-system-x86_64 -nodefaults -display none -no-reboot \
 	-accel tcg -cpu qemu64,+svm,+npt -smp "$smp" -m "$memory" \
 	-kernel "$folder/vmlinuz" -initrd "$temp/initrd" \
-	-append "console=ttyS0 mitigations=off panic=-1 quiet nokaslr rdinit=/init" \
+	-append "console=ttyS0 mitigations=off panic=-1 quiet nokaslr no_timer_check rdinit=/init" \
 	-serial stdio -serial "file:$temp/results" -monitor none |
 	tee "$temp/console"
 status=${PIPESTATUS[1]}

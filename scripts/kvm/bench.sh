@@ -20,7 +20,7 @@ go run ./xtest/guests/prepare -guest "$guest" -o "$temp/linux" \
 LEAKVISOR_CACHE=$temp/cache "$temp/leakvisor" run --quiet --hv qemu --kernel "$temp/linux/vmlinuz" \
 	--vmlinux "$temp/linux/vmlinux" --initrd "$temp/linux/initramfs.cpio.gz" \
 	--append "panic=-1" --output /dev/null || [ $? = 1 ]
-objcopy --strip-debug --remove-relocations='*' "$temp/linux/vmlinux" "$temp/vmlinux"
+scripts/kvm/symbols.sh "$temp/linux/vmlinux" "$temp/vmlinux"
 id=$(readelf -n "$temp/vmlinux" | sed -n 's/.*Build ID: //p' | head -1)
 scripts/kvm/bed.sh --guest "$guest" --smp 2 --timeout 1800 \
 	--file "$temp/kvm.test" --file "$temp/guest" \
