@@ -55,8 +55,4 @@ var hidesPointer = map[[2]string]bool{
 	{"vc_data", "vc_origin"}: true,
 	// include/linux/timer.h (up to 4.14 and drivers' own): the argument.
 	{"timer_list", "data"}: true,
-	// struct page and what lies over it, where copies of it are made.
-	{"page", "memcg_data"}:  true,
-	{"folio", "memcg_data"}: true,
-	{"slab", "obj_exts"}:    true,
 }

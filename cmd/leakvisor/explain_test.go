@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -97,6 +98,13 @@ func TestExplain(t *testing.T) {
 		}
 		if e := explained[pair.Addr]; e == nil || len(e.Content) != 2 || e.Content[0].Member != "key" || e.Content[0].Value != 70 || e.Content[1].Member != "other" {
 			t.Errorf("content of the pair: %+v", e)
+		}
+		for name, want := range map[string]string{"bss": "ex_bss [explain]", "pair.other": fmt.Sprintf("retains 2 objects of %d bytes", 2*pair.Size)} {
+			again := exec.Command(os.Args[0], "explain", fmt.Sprintf("%#x", plants[name].Addr), r.path("report"))
+			again.Env = append(os.Environ(), asLeakvisor+"=1")
+			if text, err := again.Output(); err != nil || !strings.Contains(string(text), want) {
+				t.Errorf("of %s the report says, %v:\n%s", name, err, text)
+			}
 		}
 		for i := range rep.Orphans {
 			o := &rep.Orphans[i]
