@@ -37,7 +37,7 @@ func (w *tableWalk) walk(level int, table GPA) {
 		return
 	}
 	for ; len(b) >= size; b = b[size:] {
-		if e := w.s.arch.Uint(b[:size]); !l.Absent.Holds(e) && !l.Leaf.Holds(e) {
+		if e := w.s.arch.Paging.Entry(w.s.arch, b); !l.Absent.Holds(e) && !l.Leaf.Holds(e) {
 			w.walk(level+1, GPA(e&l.Frame))
 		}
 	}
