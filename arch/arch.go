@@ -68,6 +68,10 @@ type Call struct {
 	// FrameRecords says that FP always names a record of two words, the
 	// caller's record and the return address.
 	FrameRecords bool
+	// LocalEntry says that a symbol tells, as ELF files for ELFv2 do in st_other,
+	// how many bytes behind its address callers enter that share its data
+	// pointer. Others come there too.
+	LocalEntry bool
 	// BackChain is how frames are chained where each has its caller's address
 	// and the registers saved in it.
 	BackChain *BackChain
@@ -85,7 +89,11 @@ type StackArgs struct {
 // BackChain says where a frame, which the stack pointer names, has what is
 // needed to go to its caller, by members of the kernel's types.
 type BackChain struct {
-	Frame  string // the structure
+	// ChainAt and ReturnAt are fixed offsets in a frame, for ABIs that have
+	// them; then there are no members.
+	ChainAt, ReturnAt uint64
+
+	Frame  string // the structure; empty with fixed offsets
 	Chain  string // member with the caller's stack pointer
 	Saved  string // member with registers: an array of words
 	Return int    // index in it of the return address, in the caller's frame

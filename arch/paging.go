@@ -1,5 +1,7 @@
 package arch
 
+import "encoding/binary"
+
 // Paging describes Linux's page tables as rows, the outermost level first.
 // It is what the kernel builds (from swapper_pg_dir), not what the MMU has:
 // soft TLBs and hashed MMUs then become the same rows.
@@ -14,9 +16,14 @@ type Paging struct {
 	Canonical bool
 	// Levels are the tables from the root down to the pages.
 	Levels []Level
-	// UpperHalf says that the tables map only addresses in which the bits from
-	// VABits up are all set: the kernel's, where users have tables of their own.
-	UpperHalf bool
+	// High is what an address has from bit VABits up, without Canonical: all
+	// bits where users have tables of their own.
+	High uint64
+	// Order is the entries' byte order, nil for the architecture's.
+	Order binary.ByteOrder
+	// Linear is where physical memory from address zero on is mapped without
+	// any tables; its End is zero where there is no such place.
+	Linear Segment
 	// Absent makes an entry map nothing.
 	Absent Match
 	// Frame is the mask of the physical address in an entry.
@@ -46,6 +53,9 @@ type Paging struct {
 	Prefixed bool
 }
 
+// Segment is the addresses [Start, End).
+type Segment struct{ Start, End uint64 }
+
 // RegisterMatch is a condition on a register.
 type RegisterMatch struct {
 	Register string
@@ -56,6 +66,15 @@ type RegisterMatch struct {
 func (m RegisterMatch) In(regs map[string]uint64) bool {
 	v, ok := regs[m.Register]
 	return ok && m.Holds(v)
+}
+
+// Entry reads the table entry at the start of b.
+func (p *Paging) Entry(a *Arch, b []byte) uint64 {
+	b = b[:p.EntrySize]
+	if p.Order != nil && p.EntrySize == 8 {
+		return p.Order.Uint64(b)
+	}
+	return a.Uint(b)
 }
 
 // Level is one level of a page table.

@@ -33,14 +33,17 @@ func NewAddressSpace(phys Physical, a *arch.Arch, root GPA) (*AddressSpace, erro
 	return s, nil
 }
 
+func gpaOf(gva GVA, l arch.Segment) GPA { return GPA(uint64(gva) - l.Start) }
+
 // FromRegisters returns the address space in use by a vCPU with these
-// registers (by arch.Reg name).
+// registers (by arch.Reg name). Where no register has the tables it is what
+// can be told without.
 func FromRegisters(phys Physical, a *arch.Arch, regs map[string]uint64) (*AddressSpace, error) {
-	if a.Paging == nil || a.Paging.RootRegister == "" {
-		return nil, fmt.Errorf("on %s the page tables are not found by a register", a.Name)
+	if a.Paging == nil {
+		return nil, fmt.Errorf("no page tables are known for %s", a.Name)
 	}
 	root, ok := regs[a.Paging.RootRegister]
-	if !ok {
+	if !ok && a.Paging.RootRegister != "" {
 		return nil, fmt.Errorf("register %s is missing", a.Paging.RootRegister)
 	}
 	s, err := NewAddressSpace(phys, a, GPA(root))
@@ -90,16 +93,20 @@ func (s *AddressSpace) Translate(gva GVA) (GPA, uint64, error) {
 		size := uint64(1) << p.PageShift
 		return GPA(gva), size - uint64(gva)%size, nil
 	}
-	if !p.Canonical && !p.UpperHalf && s.sign > 0 && s.sign < 64 && uint64(gva)>>s.sign != 0 {
-		return 0, 0, &AddressError{Addr: uint64(gva), Reason: "beyond the page tables"}
+	if l := p.Linear; uint64(gva) >= l.Start && uint64(gva) < l.End {
+		size := uint64(1) << p.PageShift
+		return gpaOf(gva, l), size - uint64(gva)%size, nil
+	}
+	if len(s.levels) > 0 && s.root == 0 && p.RootRegister == "" {
+		return 0, 0, &AddressError{Addr: uint64(gva), Reason: "the page tables are not known yet"}
+	}
+	if !p.Canonical && s.sign > 0 && s.sign < 64 && uint64(gva)>>s.sign != p.High {
+		return 0, 0, &AddressError{Addr: uint64(gva), Reason: "not an address of the kernel"}
 	}
 	if p.Canonical && s.sign < 64 {
 		if ext := int64(gva) >> (s.sign - 1); ext != 0 && ext != -1 {
 			return 0, 0, &AddressError{Addr: uint64(gva), Reason: "not canonical"}
 		}
-	}
-	if p.UpperHalf && s.sign < 64 && ^uint64(gva)>>s.sign != 0 {
-		return 0, 0, &AddressError{Addr: uint64(gva), Reason: "not an address of the kernel"}
 	}
 	table := s.root
 	for i, l := range s.levels {
@@ -109,7 +116,7 @@ func (s *AddressSpace) Translate(gva GVA) (GPA, uint64, error) {
 		if err != nil || len(b) < p.EntrySize {
 			return 0, 0, &AddressError{Addr: uint64(gva), Reason: fmt.Sprintf("%s table at %#x lies outside the guest's RAM", l.Name, uint64(table))}
 		}
-		e := s.arch.Uint(b[:p.EntrySize])
+		e := p.Entry(s.arch, b)
 		if l.Absent.Holds(e) {
 			return 0, 0, &AddressError{Addr: uint64(gva), Reason: l.Name + " entry is not present"}
 		}

@@ -17,7 +17,7 @@ func (s *AddressSpace) tables(table GPA, level int, fn func(Range[GPA]) bool) {
 		return
 	}
 	for ; len(b) >= entry; b = b[entry:] {
-		if e := s.arch.Uint(b[:entry]); !l.Absent.Holds(e) && !l.Leaf.Holds(e) {
+		if e := s.arch.Paging.Entry(s.arch, b); !l.Absent.Holds(e) && !l.Leaf.Holds(e) {
 			s.tables(GPA(e&l.Frame), level+1, fn)
 		}
 	}

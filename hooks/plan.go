@@ -182,7 +182,7 @@ func (b *builder) allocator(row *Allocator, stack int) (int, error) {
 // hookAllocator adds one function of a row; suffix is what the compiler added
 // to its name.
 func (b *builder) hookAllocator(row *Allocator, e symbols.Symbol, suffix string, stack int) error {
-	h := hv.Hook{Name: e.Name, Entry: b.gva(e.Addr)}
+	h := hv.Hook{Name: e.Name, Entry: b.gva(e.Addr + e.Local)}
 	target := Target{Symbol: e.Name, Alloc: row, NoArgs: changesArgs(suffix), Part: strings.Contains(suffix, ".part.")}
 	if target.NoArgs && row.Role != Alloc && row.Role != Realloc {
 		return errors.New("it is a clone whose arguments the compiler may have changed")
@@ -227,7 +227,7 @@ func (b *builder) moment(m *Moment) error {
 			return err
 		}
 		for _, e := range f.Entries {
-			b.add(hv.Hook{Name: e.Name, Entry: b.gva(e.Addr), Sync: true}, Target{Symbol: e.Name, Moment: m})
+			b.add(hv.Hook{Name: e.Name, Entry: b.gva(e.Addr + e.Local), Sync: true}, Target{Symbol: e.Name, Moment: m})
 			found = true
 		}
 	}

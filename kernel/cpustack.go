@@ -89,7 +89,9 @@ func newStackLayout(l *layout, slide uint64) stackLayout {
 		s.irqs = append(s.irqs, irq)
 	}
 	s.vmAddr, _ = l.opt("vm_struct", "addr")
-	if b := l.info.arch().Call.BackChain; b != nil {
+	if b := l.info.arch().Call.BackChain; b != nil && b.Frame == "" {
+		s.chain.Offset, s.chain.Size = b.ChainAt, uint64(l.info.arch().WordSize)
+	} else if b != nil {
 		l.find(b.Frame, nearFork...)
 		s.chain = l.need(b.Frame, b.Chain)
 	}

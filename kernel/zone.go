@@ -206,7 +206,7 @@ func (k *Kernel) firstTable(table PFN, level int) (PFN, bool) {
 		if err != nil || len(b) < p.EntrySize {
 			return 0, false
 		}
-		e := k.arch.Uint(b[:p.EntrySize])
+		e := p.Entry(k.arch, b)
 		if !l.Absent.Holds(e) && !l.Leaf.Holds(e) {
 			return PFN(e & l.Frame >> p.PageShift), true
 		}

@@ -52,6 +52,9 @@ type Symbol struct {
 	Addr uint64 // link address
 	Size uint64 // bytes; zero for assembly labels and section symbols
 	Func bool   // STT_FUNC
+	// Local is how many bytes behind Addr local callers enter, where the
+	// architecture has such an entry.
+	Local uint64
 }
 
 // Range is a half-open range of link addresses.

@@ -20,6 +20,9 @@ func newBackChain(s *Space) (*backChain, error) {
 	if b == nil {
 		return nil, fmt.Errorf("%s: chained frames: %w", s.im.path, ErrNotFound)
 	}
+	if b.Frame == "" {
+		return &backChain{space: s, chain: b.ChainAt, ret: b.ReturnAt}, nil
+	}
 	frame, err := s.im.Struct(b.Frame, "copy_process")
 	if err != nil {
 		return nil, err
@@ -58,6 +61,8 @@ func (u *backChain) unwind(_ uint64, start frameState, stack copied, out []guest
 		var pc uint64
 		if chain != 0 {
 			pc, ok = stack.word(chain + u.ret)
+		} else if u.regs == 0 {
+			return n, true
 		} else {
 			regs := sp + u.regs
 			mode, ok1 := stack.field(regs, u.mode)

@@ -61,15 +61,15 @@ func (im *Image) readSymtab() (*symtab, error) {
 	files := int32(0) // local symbols follow that of their source file
 	for ; len(raw) > 0; raw = raw[size:] {
 		var name, shndx uint32
-		var info uint8
+		var info, other uint8
 		var value, length uint64
 		name = order.Uint32(raw)
 		if size == 24 {
-			info, shndx = raw[4], uint32(order.Uint16(raw[6:]))
+			info, other, shndx = raw[4], raw[5], uint32(order.Uint16(raw[6:]))
 			value, length = order.Uint64(raw[8:]), order.Uint64(raw[16:])
 		} else {
 			value, length = uint64(order.Uint32(raw[4:])), uint64(order.Uint32(raw[8:]))
-			info, shndx = raw[12], uint32(order.Uint16(raw[14:]))
+			info, other, shndx = raw[12], raw[13], uint32(order.Uint16(raw[14:]))
 		}
 		typ := elf.SymType(info & 15)
 		if typ == elf.STT_FILE {
@@ -100,7 +100,7 @@ func (im *Image) readSymtab() (*symtab, error) {
 		if elf.SymBind(info>>4) == elf.STB_LOCAL {
 			x.source = files
 		}
-		t.all = append(t.all, Symbol{Name: n, Addr: value, Size: length, Func: typ == elf.STT_FUNC})
+		t.all = append(t.all, Symbol{Name: n, Addr: value, Size: length, Func: typ == elf.STT_FUNC, Local: im.localEntry(other)})
 		x.label = x.label && (typ == elf.STT_FUNC || typ == elf.STT_NOTYPE) && !ignored(n)
 		extras = append(extras, x)
 	}
@@ -151,6 +151,15 @@ func (im *Image) readSymtab() (*symtab, error) {
 		t.end[i] = limit
 	}
 	return t, nil
+}
+
+// localEntry decodes st_other (ELFv2 ABI for Power 1.4, section 3.4.1): from
+// 2 on the three topmost bits are log2 of a number of bytes.
+func (im *Image) localEntry(other uint8) uint64 {
+	if n := other >> 5; im.arch.Call.LocalEntry && n >= 2 && n < 7 {
+		return 1 << n
+	}
+	return 0
 }
 
 // addCode puts the i-th symbol, which is not below those before it, into the

@@ -119,14 +119,14 @@ func (p *armed) addRegisters(a *arch.Arch) (err error) {
 // addPaging describes the page tables, if they can be walked from a register.
 func (p *armed) addPaging(a *arch.Arch) {
 	t := a.Paging
-	if t == nil || t.Prefixed || t.RootRegister == "" || len(t.Levels) >= maxLevels {
+	if t == nil || t.Prefixed || t.Order != nil || t.Linear.End != 0 || t.RootRegister == "" || len(t.Levels) >= maxLevels {
 		return
 	}
 	root, err := register(a, t.RootRegister)
 	if err != nil {
 		return
 	}
-	row := pagingRow{entrySize: uint8(t.EntrySize), canonical: b2u(t.Canonical), upper: b2u(t.UpperHalf), root: root, extra: noRead, frame: t.Frame}
+	row := pagingRow{entrySize: uint8(t.EntrySize), canonical: b2u(t.Canonical), high: t.High, root: root, extra: noRead, frame: t.Frame}
 	add := func(l arch.Level) {
 		l = t.Resolve(l)
 		row.level[row.levels] = levelRow{

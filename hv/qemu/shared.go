@@ -74,12 +74,12 @@ type control struct {
 }
 
 type pagingRow struct {
-	levels                                   uint32
-	entrySize, canonical, root, extra, upper uint8
-	_                                        [7]uint8
-	frame                                    uint64
-	extraMask                                uint64
-	level                                    [maxLevels]levelRow
+	levels                            uint32
+	entrySize, canonical, root, extra uint8
+	high                              uint64
+	frame                             uint64
+	extraMask                         uint64
+	level                             [maxLevels]levelRow
 }
 
 type levelRow struct {

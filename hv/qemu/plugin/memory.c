@@ -65,7 +65,8 @@ static const uint8_t *translate(const struct vcpu *v, uint64_t addr, uint64_t *l
 
 	if (t->canonical && sign != 0 && sign != -1)
 		return NULL;
-	if (t->upper && ~addr >> (top->shift + top->bits))
+	if (!t->canonical && top->shift + top->bits < 64 &&
+	    (addr >> (top->shift + top->bits)) != t->high)
 		return NULL;
 	for (unsigned i = v->first; i < t->nlevels; i++) {
 		const struct level *l = &t->levels[i];

@@ -74,8 +74,7 @@ struct paging {
 	uint32_t nlevels; /* 0: not known, memory is read through QEMU */
 	uint8_t entry_size, canonical;
 	uint8_t root, extra; /* registers; extra may be NONE */
-	uint8_t upper;       /* map only addresses with all bits above theirs set */
-	uint8_t pad[7];
+	uint64_t high;       /* what an address has above the bits of the tables, if not canonical */
 	uint64_t frame;      /* mask of the root's address */
 	uint64_t extra_mask; /* without one of these bits in extra, level 0 is not in use */
 	struct level {
