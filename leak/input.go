@@ -358,10 +358,12 @@ func (s *Session) perCPUObjects(p *picture) {
 func (s *Session) pageObjects(p *picture) {
 	p.claims.merge()
 	others := claims{ranges: p.claims.ranges}
-	for _, o := range s.tracker.Live(hooks.Pages) {
+	blocks := s.tracker.Live(hooks.Pages)
+	tails := p.tableTails(blocks)
+	for _, o := range blocks {
 		first, ok := p.pages.FrameOfDesc(o.Addr)
 		const maxOrder = 20
-		if !ok || o.Size > maxOrder || p.pages.Class(first) != kernel.PageKernel {
+		if !ok || o.Size > maxOrder || p.pages.Class(first) != kernel.PageKernel || o.Seq < tails[first] {
 			continue
 		}
 		r := kernel.PageRange{Start: first, End: first + 1, Class: kernel.PageKernel}
@@ -381,4 +383,23 @@ func (s *Session) pageObjects(p *picture) {
 		}
 		p.add(object{Object: o, class: hooks.Pages}, so)
 	}
+}
+
+// tableTails returns when the other pages of blocks whose first page is a page
+// table were allocated: the second half of a process's root table, which is
+// used only where page tables are isolated, has nothing that tells it from
+// what was in its place before.
+func (p *picture) tableTails(blocks []hooks.Object) map[kernel.PFN]uint64 {
+	tails := map[kernel.PFN]uint64{}
+	const maxOrder = 4 // of a root table
+	for _, o := range blocks {
+		first, ok := p.pages.FrameOfDesc(o.Addr)
+		if !ok || o.Size == 0 || o.Size > maxOrder || p.pages.Class(first) != kernel.PageTable {
+			continue
+		}
+		for f := first + 1; f < first+1<<o.Size; f++ {
+			tails[f] = max(tails[f], o.Seq)
+		}
+	}
+	return tails
 }

@@ -33,31 +33,47 @@ func WriteJSON(w io.Writer, r *Report) error {
 // ignores fields it does not know, for newer writers may add some, but refuses
 // another schema (ErrSchema), text after the object, and a verdict that the
 // rest contradicts (ErrInvalid).
-func ReadJSON(r io.Reader) (*Report, error) { return readJSON(r, MaxJSON) }
-
-func readJSON(r io.Reader, limit int64) (*Report, error) {
-	l := &io.LimitedReader{R: r, N: limit + 1}
-	d := json.NewDecoder(l)
-	var rep Report
-	if err := d.Decode(&rep); err != nil {
-		if l.N <= 0 {
-			return nil, fmt.Errorf("%w: over %d bytes", ErrTooLarge, limit)
-		}
-		if errors.Is(err, ErrInvalid) {
-			return nil, err
-		}
-		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
-	}
-	if _, err := d.Token(); !errors.Is(err, io.EOF) || l.N <= 0 {
+func ReadJSON(r io.Reader) (*Report, error) {
+	all, err := readJSON(r, MaxJSON)
+	if err == nil && len(all) > 1 {
 		return nil, fmt.Errorf("%w: text after the report", ErrInvalid)
 	}
-	if rep.Schema != Schema {
-		return nil, fmt.Errorf("%w %.40q, want %q", ErrSchema, rep.Schema, Schema)
-	}
-	if err := rep.validate(); err != nil {
+	if err != nil {
 		return nil, err
 	}
-	return rep.normalized(), nil
+	return all[0], nil
+}
+
+// ReadAllJSON reads the reports of a run with several scans, which stand one
+// after the other: at least one, and otherwise as ReadJSON does it.
+func ReadAllJSON(r io.Reader) ([]*Report, error) { return readJSON(r, MaxJSON) }
+
+func readJSON(r io.Reader, limit int64) ([]*Report, error) {
+	l := &io.LimitedReader{R: r, N: limit + 1}
+	d := json.NewDecoder(l)
+	var all []*Report
+	for {
+		rep := new(Report)
+		err := d.Decode(rep)
+		switch {
+		case l.N <= 0:
+			return nil, fmt.Errorf("%w: over %d bytes", ErrTooLarge, limit)
+		case errors.Is(err, io.EOF) && len(all) > 0:
+			return all, nil
+		case errors.Is(err, ErrInvalid):
+			return nil, err
+		case len(all) > 0 && (err != nil || rep.Schema != Schema):
+			return nil, fmt.Errorf("%w: text after the report", ErrInvalid)
+		case err != nil:
+			return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
+		case rep.Schema != Schema:
+			return nil, fmt.Errorf("%w %.40q, want %q", ErrSchema, rep.Schema, Schema)
+		}
+		if err := rep.validate(); err != nil {
+			return nil, err
+		}
+		all = append(all, rep.normalized())
+	}
 }
 
 // validate tells whether the verdict fits the rest.

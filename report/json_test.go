@@ -226,3 +226,26 @@ func TestWriteObject(t *testing.T) {
 		}
 	}
 }
+
+// TestReadAllJSON: the reports of several scans stand one after the other.
+func TestReadAllJSON(t *testing.T) {
+	var b bytes.Buffer
+	for _, r := range []*Report{{Verdict: Clean}, {Verdict: Unknown, Reasons: []string{"why"}}} {
+		r.Schema = Schema
+		if err := WriteJSON(&b, r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	all, err := ReadAllJSON(bytes.NewReader(b.Bytes()))
+	if err != nil || len(all) != 2 || all[0].Verdict != Clean || all[1].Verdict != Unknown {
+		t.Errorf("%+v, %v", all, err)
+	}
+	if _, err := ReadJSON(bytes.NewReader(b.Bytes())); !errors.Is(err, ErrInvalid) {
+		t.Errorf("two reports are not one: %v", err)
+	}
+	for _, text := range []string{"", " ", b.String() + "x", b.String() + "{}", b.String()[:b.Len()-4]} {
+		if all, err := ReadAllJSON(strings.NewReader(text)); err == nil {
+			t.Errorf("%d reports of %.20q", len(all), text)
+		}
+	}
+}

@@ -13,7 +13,7 @@ import (
 
 type explainCmd struct {
 	Address string `arg:"" help:"An address in the object, in hexadecimal."`
-	Report  string `arg:"" type:"existingfile" help:"A report in JSON."`
+	Report  string `arg:"" type:"existingfile" help:"A report in JSON; of a run with several scans the last that has the object counts."`
 }
 
 // Run says what a report has about an object: the explanations that were asked
@@ -28,12 +28,15 @@ func (c *explainCmd) Run(_ context.Context, status *int) error {
 		return err
 	}
 	defer f.Close()
-	r, err := report.ReadJSON(f)
+	reports, err := report.ReadAllJSON(f)
 	if err != nil {
 		return fmt.Errorf("%s: %w", c.Report, err)
 	}
 	out := bufio.NewWriter(os.Stdout)
-	found := report.WriteObject(out, r, address)
+	found := false
+	for i := len(reports) - 1; i >= 0 && !found; i-- { // the newest that has it
+		found = report.WriteObject(out, reports[i], address)
+	}
 	if err := out.Flush(); err != nil {
 		return err
 	}

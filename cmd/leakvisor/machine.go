@@ -26,8 +26,8 @@ func (c *runCmd) startMachine(ctx context.Context, a *arch.Arch, cache string, c
 	if c.chooseHV(ctx, a, log) == hvKVM {
 		m, err := kvm.Start(ctx, kvm.Config{
 			Arch:        a,
-			Kernel:      c.Kernel,
-			Initrd:      c.Initrd,
+			Kernel:      string(c.Kernel),
+			Initrd:      string(c.Initrd),
 			Append:      c.append(a.QEMU.Console),
 			MemoryBytes: uint64(c.Memory),
 			SMP:         c.SMP,
@@ -45,8 +45,8 @@ func (c *runCmd) startMachine(ctx context.Context, a *arch.Arch, cache string, c
 	}
 	m, err := qemu.Start(ctx, qemu.Config{
 		Arch:        a,
-		Kernel:      c.Kernel,
-		Initrd:      c.Initrd,
+		Kernel:      string(c.Kernel),
+		Initrd:      string(c.Initrd),
 		Append:      c.append(a.QEMU.Console),
 		MemoryBytes: uint64(c.Memory),
 		SMP:         c.SMP,

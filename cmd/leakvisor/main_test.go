@@ -2,11 +2,14 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/alecthomas/kong"
 
 	"github.com/leakvisor/leakvisor/report"
 )
@@ -22,6 +25,8 @@ func TestUsageErrors(t *testing.T) {
 		"unknown command":   {"judge"},
 		"no kernel":         {"run"},
 		"missing file":      {"run", "--kernel", file + "x", "--vmlinux", file},
+		"a folder":          {"run", "--kernel", filepath.Dir(file), "--vmlinux", file},
+		"no folder":         append(run1, "--module-symbols", file),
 		"bad size":          append(run1, "--memory", "lots"),
 		"bad vCPUs":         append(run1, "--smp", "0"),
 		"bad class":         append(run1, "--track", "stack"),
@@ -131,5 +136,31 @@ func TestOutput(t *testing.T) {
 	}
 	if files, _ := os.ReadDir(dir); len(files) != 1 {
 		t.Errorf("left behind: %v", files)
+	}
+}
+
+// TestRepeatedFlags: the last counts.
+func TestRepeatedFlags(t *testing.T) {
+	dir := t.TempDir()
+	first, second := filepath.Join(dir, "first"), filepath.Join(dir, "second")
+	for _, name := range []string{first, second} {
+		if err := os.WriteFile(name, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var c cli
+	parser, err := kong.New(&c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	args := []string{"run"}
+	for _, name := range []string{first, second} {
+		args = append(args, "--kernel", name, "--vmlinux", name, "--initrd", name, "--memory", fmt.Sprint(len(name)), "--module-symbols", filepath.Dir(name), "--suppress", name)
+	}
+	if _, err := parser.Parse(args); err != nil {
+		t.Fatal(err)
+	}
+	if r := &c.Run; r.Kernel != file(second) || r.VMLinux != file(second) || r.Initrd != file(second) || r.Memory != size(len(second))<<20 || len(r.Suppress) != 2 {
+		t.Errorf("%+v", r)
 	}
 }

@@ -19,9 +19,9 @@ import (
 )
 
 type runCmd struct {
-	Kernel  string `required:"" type:"existingfile" placeholder:"FILE" help:"Kernel to boot: bzImage or ELF."`
-	VMLinux string `name:"vmlinux" required:"" type:"existingfile" placeholder:"FILE" help:"The same kernel's vmlinux with debug information."`
-	Initrd  string `type:"existingfile" placeholder:"FILE" help:"Initial RAM disk."`
+	Kernel  file   `required:"" placeholder:"FILE" help:"Kernel to boot: bzImage or ELF."`
+	VMLinux file   `name:"vmlinux" required:"" placeholder:"FILE" help:"The same kernel's vmlinux with debug information."`
+	Initrd  file   `placeholder:"FILE" help:"Initial RAM disk."`
 	Append  string `placeholder:"ARGS" help:"Kernel command line, added to the console argument."`
 	Memory  size   `default:"512M" placeholder:"SIZE" help:"Guest RAM, for example 512M or 2G (${default})."`
 	SMP     int    `default:"1" placeholder:"N" help:"Number of vCPUs (${default})."`
@@ -38,9 +38,9 @@ type runCmd struct {
 	Explain   []string      `sep:"none" placeholder:"WHAT" help:"Explain the verdict on the object at an address, or on those of function:NAME, module:NAME, cache:NAME or type:NAME, with * for any characters; may be given several times."`
 	Suppress  []string      `type:"existingfile" sep:"none" placeholder:"FILE" help:"Leave out what the rules in this file match, and what hangs on it; may be given several times."`
 
-	ModuleSymbols string `type:"existingdir" placeholder:"DIR" help:"Where .ko files with debug information are; without it the guest's own symbol tables serve."`
+	ModuleSymbols folder `placeholder:"DIR" help:"Where .ko files with debug information are; without it the guest's own symbol tables serve."`
 
-	Format  string        `enum:"text,json" default:"text" help:"Report format: text or json (${default})."`
+	Format  string        `enum:"text,json" default:"text" help:"Report format: text, or json, an object for each scan (${default})."`
 	Output  string        `type:"path" placeholder:"FILE" help:"Where the report goes (default: standard output)."`
 	Console string        `placeholder:"FILE" help:"Where the guest's console output goes; - for standard error (default: nowhere)."`
 	Timeout time.Duration `placeholder:"DURATION" help:"Scan and end the guest after this much real time."`
@@ -89,8 +89,8 @@ func (c *runCmd) Run(ctx context.Context, status *int) (err error) {
 	progress := newProgress(os.Stderr, c.Quiet)
 	defer progress.finish()
 
-	progress.stage("reading symbols of " + filepath.Base(c.VMLinux))
-	img, err := symbols.Open(c.VMLinux, &symbols.Options{CacheDir: cache, Logger: log})
+	progress.stage("reading symbols of " + filepath.Base(string(c.VMLinux)))
+	img, err := symbols.Open(string(c.VMLinux), &symbols.Options{CacheDir: cache, Logger: log})
 	if err != nil {
 		return err
 	}
@@ -133,7 +133,7 @@ func (c *runCmd) Run(ctx context.Context, status *int) (err error) {
 		ScanEvery:     c.ScanEvery,
 		ScanNow:       watch.matched,
 		Timeout:       c.Timeout,
-		ModuleSymbols: c.ModuleSymbols,
+		ModuleSymbols: string(c.ModuleSymbols),
 		CacheDir:      cache,
 		HV:            backend,
 		Progress:      progress.update,
@@ -152,7 +152,7 @@ func (c *runCmd) Run(ctx context.Context, status *int) (err error) {
 	if err != nil {
 		return err
 	}
-	progress.stage("booting " + filepath.Base(c.Kernel))
+	progress.stage("booting " + filepath.Base(string(c.Kernel)))
 	err = s.Run(ctx)
 	progress.finish()
 	unused.warn(os.Stderr)

@@ -55,6 +55,9 @@ func compiler(ctx context.Context, cc string) (path, version string, err error) 
 		return "", "", &MissingError{What: "the C compiler " + cc, Fix: fixCC, Reason: err}
 	}
 	out, err := exec.CommandContext(ctx, path, "--version").Output()
+	if ctx.Err() != nil {
+		return "", "", fmt.Errorf("qemu: asking for the C compiler's version: %w", ctx.Err())
+	}
 	if err != nil {
 		return "", "", &MissingError{What: "a working C compiler", Fix: fixCC, Reason: fmt.Errorf("%s --version: %w", path, err)}
 	}
@@ -111,7 +114,7 @@ func compile(ctx context.Context, cc, tmp, path string) error {
 	}
 	out := filepath.Join(tmp, "plugin.so")
 	cmd := exec.CommandContext(ctx, cc, append(append(slices.Clone(pluginFlags), "-o", out), pluginFiles[:pluginUnits]...)...)
-	cmd.Dir = tmp
+	cmd.Dir, cmd.WaitDelay = tmp, waitDelay
 	// The compiler's own temporary files go the same way.
 	cmd.Env = append(os.Environ(), "TMPDIR="+tmp, "LC_ALL=C")
 	var said bytes.Buffer
@@ -124,7 +127,7 @@ func compile(ctx context.Context, cc, tmp, path string) error {
 		if strings.Contains(text, "No such file or directory") && strings.Contains(text, ".h") {
 			return &MissingError{What: "the C library's headers", Fix: fixCC, Reason: errors.New(text)}
 		}
-		return fmt.Errorf("qemu: compiling the plugin in %s: %w: %s", tmp, err, text)
+		return &MissingError{What: "a C compiler that compiles the plugin for QEMU", Fix: fixCC, Reason: fmt.Errorf("%s: %w: %s", cc, err, text)}
 	}
 	if err := checkPlugin(out); err != nil {
 		return fmt.Errorf("qemu: the compiler's output is incomplete (is the disk full?): %w", err)

@@ -69,6 +69,7 @@ func TestBuildPlugin(t *testing.T) {
 func TestBuildPluginFails(t *testing.T) {
 	for name, c := range map[string]struct{ script, want string }{
 		"error":    {"echo 'x.c:1: error: no space left on device' >&2; exit 1", "no space left"},
+		"advice":   {"echo 'x.c:1: error: unknown option' >&2; exit 1", "apt-get install gcc"},
 		"headers":  {"echo 'plugin.c:5:10: fatal error: errno.h: No such file or directory' >&2; exit 1", "libc6-dev"},
 		"nothing":  {"exit 0", "incomplete"},
 		"truncate": {`printf '\177ELF\002\001\001' > "$out"`, "incomplete"},
@@ -155,7 +156,8 @@ func TestStartFails(t *testing.T) {
 		"old QEMU": {func(c *Config) {
 			c.Binary = fake("echo 'TCG plugin requires API version 4, but this QEMU supports only up to version 1: plugin requires API version 4' >&2; exit 1")
 		}, &missing, "backports"},
-		"mute QEMU": {func(c *Config) { c.Binary = fake("exec sleep 60") }, nil, "does not answer"},
+		"mute QEMU":    {func(c *Config) { c.Binary = fake("exec sleep 60") }, nil, "does not answer"},
+		"mute wrapper": {func(c *Config) { c.Binary = fake("sleep 60; true") }, nil, "does not answer"},
 		"other RAM": {func(c *Config) {
 			c.Extra = []string{"-object", "memory-backend-ram,id=other,size=64M", "-machine", "memory-backend=other"}
 		}, nil, "does not use the memory"},
@@ -165,10 +167,14 @@ func TestStartFails(t *testing.T) {
 			c.edit(&cfg)
 			ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 			defer cancel()
+			start := time.Now()
 			m, err := Start(ctx, cfg)
 			if err == nil {
 				_ = m.Close()
 				t.Fatal("it started")
+			}
+			if took := time.Since(start); took > 30*time.Second {
+				t.Errorf("it took %v", took)
 			}
 			if c.as != nil && !errors.As(err, c.as) || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("error %T %v, want one with %q", err, err, c.want)

@@ -9,9 +9,14 @@ import (
 	"runtime"
 	"sync"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
+
+// waitDelay is how long what a script in QEMU's place has started may keep our
+// pipe open after its end.
+const waitDelay = 5 * time.Second
 
 // process is one QEMU, which ends with this process however that ends.
 type process struct {
@@ -29,6 +34,7 @@ func startProcess(path string, args []string, files []*os.File) (*process, error
 	p.cmd.ExtraFiles = files
 	p.cmd.Stderr = p.stderr
 	p.cmd.Stdout = p.stderr
+	p.cmd.WaitDelay = waitDelay
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{
 		Pdeathsig: syscall.SIGKILL,
 		Setpgid:   true, // a terminal's ^C is for us; we end QEMU
@@ -53,8 +59,12 @@ func startProcess(path string, args []string, files []*os.File) (*process, error
 	return p, nil
 }
 
-// kill ends the process and waits for it.
+// kill ends the process, and what it has started where it is a script, and
+// waits for it.
 func (p *process) kill() {
+	if !p.exited() {
+		_ = unix.Kill(-p.cmd.Process.Pid, unix.SIGKILL)
+	}
 	_ = p.cmd.Process.Kill()
 	<-p.done
 }
