@@ -115,10 +115,11 @@ func (s *Session) look(f *frozen, from Roots) *picture {
 	p.in.Exclude, err = k.Leftovers()
 	p.doubt("what is left behind", err)
 	s.allStacks(p)
+	s.perCPUObjects(p)
 	s.slabObjects(p)
 	s.vmallocObjects(p, areas)
-	s.perCPUObjects(p)
 	s.pageObjects(p)
+	p.sharedPointers()
 	p.in.Older = func(a, b int) bool { return p.objects[a].Seq < p.objects[b].Seq }
 	s.roots(p)
 	s.bookkeeping(p)
@@ -218,6 +219,9 @@ func (s *Session) slabObjects(p *picture) {
 	if err != nil {
 		described = make(map[guestmem.GVA]bool, len(p.objects))
 		for i := range p.objects {
+			if p.objects[i].class != hooks.Slab {
+				continue
+			}
 			described[p.objects[i].Addr] = true
 		}
 	}
@@ -318,37 +322,6 @@ func (p *picture) isModule(r gvaRange) bool {
 		}
 	}
 	return false
-}
-
-// perCPUObjects takes the tracked per-CPU objects: matched by the offset that
-// the allocator returned and by the address of each copy, of which all are
-// scanned.
-func (s *Session) perCPUObjects(p *picture) {
-	if p.percpu == nil {
-		return
-	}
-	for i := range p.percpu.Chunks {
-		c := &p.percpu.Chunks[i]
-		p.in.Exclude = append(p.in.Exclude, c.BaseWord)
-		for cpu := range p.percpu.CPUs {
-			for _, part := range c.Populated {
-				p.claims.add(p.percpu.Range(c, cpu, part), p.pages.PageSize())
-			}
-		}
-	}
-	for _, o := range s.tracker.Live(hooks.PerCPU) {
-		so := scanner.Object{Addr: o.Addr, Size: o.Size, Flag: scanner.NotMapped}
-		for cpu := range p.percpu.CPUs {
-			start := p.percpu.Copy(cpu, uint64(o.Addr))
-			so.Copies = append(so.Copies, gvaRange{Start: start, End: start + guestmem.GVA(o.Size)})
-		}
-		for _, m := range p.modules {
-			if m.PerCPUSize > 0 && m.PerCPU == uint64(o.Addr) {
-				so.Flag |= scanner.Gray
-			}
-		}
-		p.add(object{Object: o, class: hooks.PerCPU, asked: o.Size}, so)
-	}
 }
 
 // pageObjects takes the tracked page blocks that are still in use: the
