@@ -180,6 +180,7 @@ type QEMU struct {
 	Machine string // -M
 	CPU     string // -cpu, empty for the machine's default
 	Console string // console= argument for the kernel command line
+	Append  string // more of that, for want of real hardware; mostly empty
 }
 
 // Exit is one way out of a function.

@@ -7,6 +7,11 @@ import (
 	"github.com/leakvisor/leakvisor/arch"
 )
 
+// timerCheck keeps the kernel from comparing its timers for a moment as it
+// boots (check_timer of arch/x86/kernel/apic/io_apic.c): when the host is busy
+// an emulated timer seems broken, and the kernel panics.
+const timerCheck = "no_timer_check"
+
 // AMD64 returns the row of x86-64.
 func AMD64() *arch.Arch {
 	return &arch.Arch{
@@ -93,6 +98,7 @@ func AMD64() *arch.Arch {
 			Machine: "pc",
 			CPU:     "qemu64",
 			Console: "ttyS0",
+			Append:  timerCheck,
 		},
 	}
 }

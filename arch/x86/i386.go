@@ -67,6 +67,7 @@ func I386() *arch.Arch {
 			Machine: "pc",
 			CPU:     "qemu32",
 			Console: "ttyS0",
+			Append:  timerCheck,
 		},
 	}
 }

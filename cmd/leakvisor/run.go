@@ -22,7 +22,7 @@ type runCmd struct {
 	Kernel  file   `required:"" placeholder:"FILE" help:"Kernel to boot: bzImage or ELF."`
 	VMLinux file   `name:"vmlinux" required:"" placeholder:"FILE" help:"The same kernel's vmlinux with debug information."`
 	Initrd  file   `placeholder:"FILE" help:"Initial RAM disk."`
-	Append  string `placeholder:"ARGS" help:"Kernel command line, added to the console argument."`
+	Append  string `placeholder:"ARGS" help:"Kernel command line, behind console= and what emulation needs."`
 	Memory  size   `default:"512M" placeholder:"SIZE" help:"Guest RAM, for example 512M or 2G (${default})."`
 	SMP     int    `default:"1" placeholder:"N" help:"Number of vCPUs (${default})."`
 	HV      string `name:"hv" enum:"auto,qemu,kvm" default:"auto" help:"What runs the guest: qemu, kvm, or auto: KVM where it can run stock kernels, else QEMU (${default})."`
@@ -171,10 +171,13 @@ func (c *runCmd) Run(ctx context.Context, status *int) (err error) {
 	return nil
 }
 
-func (c *runCmd) append(console string) string {
+// append returns the kernel command line; what the user says comes last.
+func (c *runCmd) append(console, more string) string {
 	args := "console=" + console
-	if c.Append != "" {
-		args += " " + c.Append
+	for _, a := range [...]string{more, c.Append} {
+		if a != "" {
+			args += " " + a
+		}
 	}
 	return args
 }

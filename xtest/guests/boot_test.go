@@ -27,7 +27,7 @@ func boot(t *testing.T, g *Guest, cpus int, script string, modules ...Built) str
 	command := exec.CommandContext(ctx, qemu, "-M", machine.Machine, "-m", "512", "-smp", fmt.Sprint(cpus),
 		"-nodefaults", "-display", "none", "-serial", "stdio", "-no-reboot",
 		"-kernel", g.Kernel, "-initrd", Initramfs(t, g, script, modules...),
-		"-append", "console="+machine.Console+" quiet panic=-1")
+		"-append", "console="+machine.Console+" "+machine.Append+" quiet panic=-1")
 	if machine.CPU != "" {
 		command.Args = append(command.Args, "-cpu", machine.CPU)
 	}
