@@ -100,5 +100,8 @@ func (im *Image) CheckKernel() error {
 }
 
 func (im *Image) noDebugInfo() error {
+	if im.named(".zdebug_info") != nil {
+		return fmt.Errorf("%s: %w that is not compressed in GNU's old way (.zdebug_info); undo it by objcopy --decompress-debug-sections", im.path, ErrNoDebugInfo)
+	}
 	return fmt.Errorf("%s: %w: give the file from the kernel's debug symbol package, or build with CONFIG_DEBUG_INFO", im.path, ErrNoDebugInfo)
 }

@@ -70,4 +70,9 @@ func TestCheckKernel(t *testing.T) {
 	if err := open(t, "split.debug").CheckKernel(); !errors.Is(err, ErrNoContent) {
 		t.Errorf("debug information without code: %v", err)
 	}
+	old := open(t, "amd64.elf")
+	old.named(".debug_info").name = ".zdebug_info"
+	if err := old.CheckKernel(); !errors.Is(err, ErrNoDebugInfo) || !strings.Contains(err.Error(), "--decompress-debug-sections") {
+		t.Errorf("GNU's old compression: %v", err)
+	}
 }
