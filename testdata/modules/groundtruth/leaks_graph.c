@@ -172,6 +172,7 @@ static noinline void plant_leak_in_freed_page(void)
 	free_pages((unsigned long)page, 2);
 }
 
+#ifndef CONFIG_PPC64 /* which keeps it: arch/powerpc/kernel/module_64.c */
 /* Memory of the module that is given back when it has been loaded. */
 static void *in_init_data __initdata;
 
@@ -182,6 +183,7 @@ static noinline void __ref plant_leak_in_init_data(void)
 	gt_planted(p, GT_SIZE);
 	WRITE_ONCE(in_init_data, p);
 }
+#endif
 
 /* A file's content is not the kernel's memory, whatever it looks like. */
 static noinline void plant_leak_in_file(void)
@@ -294,7 +296,9 @@ const struct gt_plant gt_graph_leaks[] = {
 	GT_PLANT(plant_leak_complement),
 	GT_PLANT(plant_leak_in_freed_object),
 	GT_PLANT(plant_leak_in_freed_page),
+#ifndef CONFIG_PPC64
 	GT_PLANT(plant_leak_in_init_data),
+#endif
 	GT_PLANT(plant_leak_in_file),
 	GT_PLANT(sleep_above),
 	GT_PLANT(exited),
