@@ -34,6 +34,11 @@ func golden(t *testing.T, name string, write func(io.Writer) error) []byte {
 	return b.Bytes()
 }
 
+func at(f Frame, file string, line int) Frame {
+	f.File, f.Line = file, line
+	return f
+}
+
 func frame(symbol string, addr, offset, size uint64, module string) Frame {
 	return Frame{Addr: Hex(addr), Symbol: symbol, Offset: offset, Size: size, Module: module}
 }
@@ -75,7 +80,7 @@ func sampleLeaks() *Report {
 				HiddenBy: &Reference{Class: "object", From: "0xffff888002553000", Offset: 16, Type: "struct keeper", Member: "cookie", Address: 0xffff888002553010, Value: 0xffff888002553300, To: 0xffff888002553300, NoPointer: true},
 				Backtrace: append([]Frame{
 					frame("kmalloc_trace", 0xffffffff810fe5a1, 0x11, 0x20, ""),
-					frame("leaky_open.isra.0", 0xffffffffc0005052, 0x52, 0x110, "leaky"),
+					at(frame("leaky_open.isra.0", 0xffffffffc0005052, 0x52, 0x110, "leaky"), "drivers/leaky/a file.c", 42),
 				}, syscall...),
 			},
 			{

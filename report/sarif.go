@@ -3,6 +3,7 @@ package report
 import (
 	"fmt"
 	"io"
+	"net/url"
 
 	"github.com/owenrumney/go-sarif/v3/pkg/report/v210/sarif"
 )
@@ -18,9 +19,9 @@ const sarifRule = "kernel-memory-leak"
 
 // WriteSARIF writes r as SARIF 2.1.0: one run, with a result for each caller
 // that leaked, that has the backtrace of the largest of its leaks. Locations
-// are logical ones, functions and modules, for the model knows no files. An
-// unknown verdict is an invocation that was not successful, with the reasons
-// as its notifications.
+// are functions and modules, and lines of source as the debug information has
+// them. An unknown verdict is an invocation that was not successful, with the
+// reasons as its notifications.
 func WriteSARIF(w io.Writer, r *Report, opts *SARIFOptions) error {
 	var o SARIFOptions
 	if opts != nil {
@@ -79,11 +80,21 @@ func sarifInvocation(r *Report) *sarif.Invocation {
 	return v
 }
 
-// sarifLocation is the function of a frame, with the offset as the message.
+// sarifLocation is the function of a frame, with the offset as the message, and
+// its line.
 func sarifLocation(f *Frame) *sarif.Location {
-	return sarif.NewLocation().
+	l := sarif.NewLocation().
 		AddLogicalLocation(sarif.NewLogicalLocation().
 			WithFullyQualifiedName(callerName(f)).
 			WithKind("function")).
 		WithMessage(sarif.NewTextMessage(f.String()))
+	if f.File != "" {
+		uri := url.URL{Path: printable(f.File)}
+		place := sarif.NewPhysicalLocation().WithArtifactLocation(sarif.NewSimpleArtifactLocation(uri.String()))
+		if f.Line > 0 {
+			place.WithRegion(sarif.NewSimpleRegion(f.Line, f.Line))
+		}
+		l.WithPhysicalLocation(place)
+	}
+	return l
 }

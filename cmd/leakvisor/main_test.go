@@ -30,6 +30,7 @@ func TestUsageErrors(t *testing.T) {
 		"bad size":          append(run1, "--memory", "lots"),
 		"bad vCPUs":         append(run1, "--smp", "0"),
 		"bad class":         append(run1, "--track", "stack"),
+		"several in one":    append(run1, "--format", "sarif", "--scan-every", "1s"),
 		"bad pattern":       append(run1, "--scan-on", "("),
 		"bad question":      append(run1, "--explain", "pid:1"),
 		"bad address":       {"explain", "xyz", file},

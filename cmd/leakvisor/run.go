@@ -40,7 +40,7 @@ type runCmd struct {
 
 	ModuleSymbols folder `placeholder:"DIR" help:"Where .ko files with debug information are; without it the guest's own symbol tables serve."`
 
-	Format  string        `enum:"text,json" default:"text" help:"Report format: text, or json, an object for each scan (${default})."`
+	Format  string        `enum:"text,json,junit,sarif" default:"text" help:"Report format: text; json, an object for each scan; junit or sarif, of the one scan at the end (${default})."`
 	Output  string        `type:"path" placeholder:"FILE" help:"Where the report goes (default: standard output)."`
 	Console string        `placeholder:"FILE" help:"Where the guest's console output goes; - for standard error (default: nowhere)."`
 	Timeout time.Duration `placeholder:"DURATION" help:"Scan and end the guest after this much real time."`
@@ -61,6 +61,9 @@ func (c *runCmd) Run(ctx context.Context, status *int) (err error) {
 	}
 	if c.ScanAt == "never" && scanOn == nil && c.ScanEvery <= 0 && c.Timeout <= 0 {
 		return errors.New("--scan-at never needs --scan-every, --scan-on or --timeout: nothing would be scanned")
+	}
+	if (c.Format == "junit" || c.Format == "sarif") && (scanOn != nil || c.ScanEvery > 0) {
+		return fmt.Errorf("--format %s holds one report: leave out --scan-every and --scan-on, or take json", c.Format)
 	}
 	track, err := parseTrack(c.Track)
 	if err != nil {
@@ -183,10 +186,16 @@ func (c *runCmd) append(console, more string) string {
 }
 
 func (c *runCmd) write(w io.Writer, r *report.Report) error {
-	if c.Format == "json" {
+	allocators := hooks.Names()
+	switch c.Format {
+	case "json":
 		return report.WriteJSON(w, r)
+	case "junit":
+		return report.WriteJUnit(w, r, &report.JUnitOptions{Allocators: allocators})
+	case "sarif":
+		return report.WriteSARIF(w, r, &report.SARIFOptions{Allocators: allocators})
 	}
-	return report.WriteText(w, r, &report.TextOptions{Allocators: hooks.Names()})
+	return report.WriteText(w, r, &report.TextOptions{Allocators: allocators})
 }
 
 // verdictStatus is the exit status of one report; a run's is the greatest.
