@@ -163,7 +163,8 @@ type Member struct{ Register, Struct, Member string }
 type CPUStack struct {
 	Symbol         string
 	Struct, Member string
-	Top            bool // it points to the stack's end, or shortly before
+	Top            bool   // it points to the stack's end, or shortly before
+	Size           uint64 // in bytes; zero for that of a task's
 }
 
 // Base is an address that the kernel keeps in a variable, or else has as a

@@ -30,6 +30,8 @@ type Paging struct {
 	Frame uint64
 	// RootSymbols are the symbols of the kernel's root table, tried in order.
 	RootSymbols []string
+	// MoreRoots are symbols of further tables, whose parts nothing else names.
+	MoreRoots []string
 	// RootRegister is the register which holds the running root's physical
 	// address (masked by Frame), empty where there is none.
 	RootRegister string

@@ -106,8 +106,8 @@ type Hook struct {
 	// Exits are the instructions that return from the function, those of
 	// functions it tail-calls included. None: entries only.
 	Exits []ExitPoint
-	// Args is how many arguments are told of; zero means all that registers
-	// pass. Fewer cost less.
+	// Args is how many arguments are told of; zero means all whose place is
+	// known (arch.Call). Fewer cost less.
 	Args int
 	// StackBytes is how much of the stack is copied at entry, from the stack
 	// pointer up, clipped at the end of the stack.

@@ -40,6 +40,7 @@ type stackLayout struct {
 type irqStack struct {
 	ptr         uint64
 	perCPU, top bool
+	size        uint64
 	member      member // of what ptr points to; without one that is the stack
 }
 
@@ -73,7 +74,10 @@ func newStackLayout(l *layout, slide uint64) stackLayout {
 		if !ok {
 			continue
 		}
-		irq := irqStack{top: row.Top}
+		irq := irqStack{top: row.Top, size: row.Size}
+		if irq.size == 0 {
+			irq.size = s.size
+		}
 		if start, ok := l.info.symbol("__per_cpu_start"); ok && sym.Addr >= start.Addr {
 			end, _ := l.info.symbol("__per_cpu_end")
 			irq.perCPU = sym.Addr < end.Addr
@@ -175,9 +179,9 @@ func (k *Kernel) CPUStacks() ([]CPUStack, error) {
 			if v == 0 {
 				continue
 			}
-			r := from(guestmem.GVA(v), lay.size)
+			r := from(guestmem.GVA(v), irq.size)
 			if irq.top {
-				r = below(guestmem.GVA(roundUp(v, lay.size)), lay.size)
+				r = below(guestmem.GVA(roundUp(v, irq.size)), irq.size)
 			}
 			out = append(out, CPUStack{CPU: c.ID, Name: "irq", Range: r})
 		}

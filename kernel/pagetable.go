@@ -37,6 +37,13 @@ func (k *Kernel) MarkTables(p *Pages, space *guestmem.AddressSpace, tasks []*Tas
 	if _, ok := k.info.symbol(t.UserRootSymbol); ok && t.UserRoot != 0 {
 		space.WithRoot(root + guestmem.GPA(t.UserRoot)).Tables(mark)
 	}
+	for _, name := range t.MoreRoots {
+		if at, ok := k.Addr(name); ok {
+			if root, _, err := space.Translate(at); err == nil {
+				space.WithRoot(root).Tables(mark)
+			}
+		}
+	}
 	lay := &k.lay.task
 	if !t.TaskTables || lay.mm.Size == 0 || lay.pgd.Size == 0 {
 		return nil

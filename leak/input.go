@@ -354,6 +354,9 @@ func (s *Session) pageObjects(p *picture) {
 		if p.onStack(o.Addr) || len(so.Parts) == 0 {
 			so.Flag = scanner.NoScan
 		}
+		if p.ofCPU(o.Addr) {
+			so.Flag = scanner.Gray | scanner.NoScan
+		}
 		p.add(object{Object: o, class: hooks.Pages}, so)
 	}
 }

@@ -46,7 +46,10 @@ func ARMv7() *arch.Arch {
 			SwitchedSP: "thread_info.cpu_context.sp",
 			StackSize:  8 << 10, // THREAD_SIZE without KASAN
 			Current:    "TPIDRURO",
-			IRQStacks:  []arch.CPUStack{{Symbol: "irq_stack_ptr", Top: true}},
+			IRQStacks: []arch.CPUStack{
+				{Symbol: "irq_stack_ptr", Top: true},
+				{Symbol: "overflow_stack_ptr", Top: true, Size: 4 << 10}, // OVERFLOW_STACK_SIZE
+			},
 		},
 		Text: text32{},
 		QEMU: &arch.QEMU{

@@ -42,6 +42,7 @@ func ARM64() *arch.Arch {
 			Absent:       arch.AllClear(descValid),
 			Frame:        0x0000_ffff_ffff_f000,
 			RootSymbols:  []string{"swapper_pg_dir"},
+			MoreRoots:    []string{"tramp_pg_dir", "idmap_pg_dir"},
 			RootRegister: "TTBR1_EL1",
 			TaskTables:   true,
 		},
