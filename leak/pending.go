@@ -35,7 +35,10 @@ func (s *Session) deliver() error {
 		}
 	}
 	s.pending = nil
-	return errors.Join(errs...)
+	// Run returns it: who asked for the scan may have gone with the guest.
+	err := errors.Join(errs...)
+	s.unreported = errors.Join(s.unreported, err)
+	return err
 }
 
 // line is where in the source an address is.

@@ -108,7 +108,9 @@ type Session struct {
 	over    bool               // nothing is to be scanned any more
 	panics  bool
 	reports int
-	gaps    []string // why nothing can be proven, besides what a scan finds
+	// unreported is why a report could not be handed out.
+	unreported error
+	gaps       []string // why nothing can be proven, besides what a scan finds
 }
 
 var _ hv.Handler = (*Session)(nil)
@@ -157,6 +159,8 @@ func (s *Session) Run(ctx context.Context) error {
 	cancel(nil)
 	askErr := <-asked
 	switch {
+	case s.unreported != nil:
+		return s.unreported
 	case errors.Is(cause, errTimeout):
 		return fmt.Errorf("%w: it did not power off within %v", ErrGuestFailed, s.o.Timeout)
 	case err != nil && !errors.Is(cause, errHalted) && !(s.over && errors.Is(err, hv.ErrGuestGone)):
