@@ -195,6 +195,30 @@ type Exit struct {
 	If *Condition
 }
 
+// Body is where a function's code is and which jumps return from it: what all
+// Disassemblers ask about a direct jump.
+type Body struct {
+	Start, End uint64          // End is behind the last byte
+	Thunks     map[uint64]bool // see Disassembler
+}
+
+// NewBody returns the Body of code at addr.
+func NewBody(addr uint64, code []byte, thunks map[uint64]bool) Body {
+	return Body{addr, addr + uint64(len(code)), thunks}
+}
+
+// Jump returns the way out that a direct jump at one address to another is.
+// It is false for a jump that stays inside.
+func (b Body) Jump(at, target uint64) (Exit, bool) {
+	switch {
+	case b.Thunks[target]:
+		return Exit{Addr: at}, true
+	case target < b.Start || target >= b.End:
+		return Exit{Addr: at, Tail: target}, true
+	}
+	return Exit{}, false
+}
+
 // Condition is what a conditional instruction depends on: four bits of a
 // register, of which Shift is the lowest. Bit n of Taken says whether the
 // condition holds when their value is n.

@@ -9,8 +9,9 @@ import (
 // MarkTables classes as PageTable what the page tables of the kernel, which
 // space has, and those of the tasks consist of: up to 6.12 at least, Linux
 // marks only some of these pages itself, and what refers to them are physical
-// addresses. It returns the first error; the other tables are marked.
-func (k *Kernel) MarkTables(p *Pages, space *guestmem.AddressSpace, tasks []*Task) error {
+// addresses. It returns where the kernel's own tables are, of which some are
+// no such pages, and the first error; the other tables are marked.
+func (k *Kernel) MarkTables(p *Pages, space *guestmem.AddressSpace, tasks []*Task) ([]guestmem.Range[guestmem.GPA], error) {
 	seen := map[guestmem.GPA]bool{}
 	mark := func(r guestmem.Range[guestmem.GPA]) bool {
 		if seen[r.Start] {
@@ -26,16 +27,17 @@ func (k *Kernel) MarkTables(p *Pages, space *guestmem.AddressSpace, tasks []*Tas
 		}
 		return true
 	}
-	var root guestmem.GPA
+	var own []guestmem.Range[guestmem.GPA] // the root first
 	space.Tables(func(r guestmem.Range[guestmem.GPA]) bool {
-		if len(seen) == 0 {
-			root = r.Start
+		fresh := mark(r)
+		if fresh {
+			own = append(own, r)
 		}
-		return mark(r)
+		return fresh
 	})
 	t := k.arch.Paging
-	if _, ok := k.info.symbol(t.UserRootSymbol); ok && t.UserRoot != 0 {
-		space.WithRoot(root + guestmem.GPA(t.UserRoot)).Tables(mark)
+	if _, ok := k.info.symbol(t.UserRootSymbol); ok && t.UserRoot != 0 && len(own) > 0 {
+		space.WithRoot(own[0].Start + guestmem.GPA(t.UserRoot)).Tables(mark)
 	}
 	for _, name := range t.MoreRoots {
 		if at, ok := k.Addr(name); ok {
@@ -46,7 +48,7 @@ func (k *Kernel) MarkTables(p *Pages, space *guestmem.AddressSpace, tasks []*Tas
 	}
 	lay := &k.lay.task
 	if !t.TaskTables || lay.mm.Size == 0 || lay.pgd.Size == 0 {
-		return nil
+		return own, nil
 	}
 	var first error
 	for _, t := range tasks {
@@ -58,7 +60,7 @@ func (k *Kernel) MarkTables(p *Pages, space *guestmem.AddressSpace, tasks []*Tas
 			space.WithRoot(root).Tables(mark)
 		}
 	}
-	return first
+	return own, first
 }
 
 // userRoot returns the root of a task's page tables; zero for a kernel thread,

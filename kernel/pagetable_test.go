@@ -58,33 +58,33 @@ func TestMarkTables(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := k.MarkTables(p, space, tasks); err != nil {
+		if _, err := k.MarkTables(p, space, tasks); err != nil {
 			t.Error(err)
 		}
 		check(20, 21)
 		g.set("task_struct", init, "mm", uint64(mm))
-		if err := k.MarkTables(p, space, tasks); err != nil {
+		if _, err := k.MarkTables(p, space, tasks); err != nil {
 			t.Error(err)
 		}
 		check(20, 21)
 		g.a.Paging.TaskTables = true
-		if err := k.MarkTables(p, space, tasks); err != nil {
+		if _, err := k.MarkTables(p, space, tasks); err != nil {
 			t.Error(err)
 		}
 		check(20, 21, 24, 25)
 		g.a.Paging.UserRoot, g.a.Paging.UserRootSymbol = 6<<12, "isolation"
 		g.entry(26, 3, 27<<12|present)
-		if err := k.MarkTables(p, space, tasks); err != nil {
+		if _, err := k.MarkTables(p, space, tasks); err != nil {
 			t.Error(err)
 		}
 		check(20, 21, 24, 25)
 		g.sym("isolation", 8)
-		if err := k.MarkTables(p, space, tasks); err != nil {
+		if _, err := k.MarkTables(p, space, tasks); err != nil {
 			t.Error(err)
 		}
 		check(20, 21, 24, 25, 26, 27)
 		g.set("mm_struct", mm, "pgd", uint64(direct)+0x20_0000*9)
-		if err := k.MarkTables(p, space, tasks); !errors.Is(err, guestmem.ErrUnreadable) {
+		if _, err := k.MarkTables(p, space, tasks); !errors.Is(err, guestmem.ErrUnreadable) {
 			t.Errorf("tables that are not mapped: %v", err)
 		}
 	})

@@ -98,7 +98,11 @@ func (s *Session) look(f *frozen, from Roots) *picture {
 	var err error
 	p.tasks, err = k.Tasks()
 	p.doubt("tasks", err)
-	p.doubt("page tables", k.MarkTables(p.pages, p.mem, p.tasks))
+	// Page tables have physical addresses, which are no references; where the
+	// direct map begins at zero they look like them.
+	tables, err := k.MarkTables(p.pages, p.mem, p.tasks)
+	p.doubt("page tables", err)
+	p.claims.ranges = append(p.claims.ranges, tables...)
 	p.live, err = k.Stacks(p.tasks, f.registers)
 	p.doubt("stacks", err)
 	p.modules, err = k.Modules()

@@ -137,15 +137,20 @@ func (s *Session) held(p *picture, r gvaRange) []gvaRange {
 		next := min(at&^(page-1)+page, r.End)
 		gpa, _, err := p.mem.Translate(at)
 		if err == nil && p.pages.Class(kernel.PFN(uint64(gpa)/uint64(page))) == kernel.PageReserved {
-			if n := len(out); n > 0 && out[n-1].End == at {
-				out[n-1].End = next
-			} else {
-				out = append(out, gvaRange{Start: at, End: next})
-			}
+			out = extend(out, gvaRange{Start: at, End: next})
 		}
 		at = next
 	}
 	return out
+}
+
+// extend appends r, or lengthens the last range where that touches it.
+func extend(ranges []gvaRange, r gvaRange) []gvaRange {
+	if n := len(ranges); n > 0 && ranges[n-1].End == r.Start {
+		ranges[n-1].End = r.End
+		return ranges
+	}
+	return append(ranges, r)
 }
 
 // mapped returns the parts of a range that the kernel's page tables map.
@@ -159,11 +164,7 @@ func (s *Session) mapped(p *picture, r gvaRange) []gvaRange {
 			continue
 		}
 		next := min(at+guestmem.GVA(left), r.End)
-		if n := len(out); n > 0 && out[n-1].End == at {
-			out[n-1].End = next
-		} else {
-			out = append(out, gvaRange{Start: at, End: next})
-		}
+		out = extend(out, gvaRange{Start: at, End: next})
 		at = next
 	}
 	return out
@@ -204,17 +205,6 @@ func (s *Session) pageRoots(p *picture) {
 		p.claims.add(st, p.pages.PageSize())
 	}
 	s.claimDescriptors(p)
-	// Page tables have physical addresses, which are no references; where the
-	// direct map begins at zero they look like them.
-	seen := map[guestmem.GPA]bool{}
-	p.mem.Tables(func(r guestmem.Range[guestmem.GPA]) bool {
-		if seen[r.Start] {
-			return false
-		}
-		seen[r.Start] = true
-		p.claims.ranges = append(p.claims.ranges, r)
-		return true
-	})
 	p.claims.merge()
 	p.pages.Each(func(r kernel.PageRange) bool {
 		switch r.Class {

@@ -152,9 +152,7 @@ func (s *Session) Run(ctx context.Context) error {
 	asked := make(chan error, 1)
 	go func() { asked <- s.ask(ctx, cancel) }()
 	err := s.m.Run(ctx, s)
-	if derr := s.deliver(); err == nil {
-		err = derr
-	}
+	_ = s.deliver() // see unreported
 	cause := context.Cause(ctx)
 	cancel(nil)
 	askErr := <-asked

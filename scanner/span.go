@@ -121,9 +121,10 @@ func (x *index) lastOf(s span, obj uint32) uint64 {
 	return s.start + uint64(s.size&^special) - 1
 }
 
-// last returns the last address of span i.
+// last returns the last address of span i. It leaves the count alone, which
+// others may be changing.
 func (x *index) last(i uint32) uint64 {
-	s := x.spans[i]
+	s := &x.spans[i]
 	if s.size&^special == longSpan {
 		return x.long[longKey{s.start, x.objects[i]}]
 	}

@@ -21,7 +21,7 @@ func (text32) Exits(addr uint64, code []byte, thunks map[uint64]bool) ([]arch.Ex
 	if addr%4 != 0 || len(code)%4 != 0 {
 		return nil, fmt.Errorf("code of %d bytes at %#x is no A32 code", len(code), addr)
 	}
-	end := addr + uint64(len(code))
+	body := arch.NewBody(addr, code, thunks)
 	var exits []arch.Exit
 	for off := 0; off < len(code); off += 4 {
 		at := addr + uint64(off)
@@ -30,20 +30,18 @@ func (text32) Exits(addr uint64, code []byte, thunks map[uint64]bool) ([]arch.Ex
 			continue // no condition field: barriers, blx and others
 		}
 		pop, returns := return32(w)
-		var tail uint64
+		exit := arch.Exit{Addr: at, Pop: pop}
 		if !returns {
 			if w&0x0f00_0000 != 0x0a00_0000 { // b
 				continue
 			}
 			target := uint64(uint32(at + 8 + uint64(int64(int32(w<<8)>>6))))
-			if !thunks[target] {
-				if target >= addr && target < end {
-					continue
-				}
-				tail = target
+			if exit, returns = body.Jump(at, target); !returns {
+				continue
 			}
 		}
-		exits = append(exits, arch.Exit{Addr: at, Tail: tail, Pop: pop, If: condition32(w >> 28)})
+		exit.If = condition32(w >> 28)
+		exits = append(exits, exit)
 	}
 	return exits, nil
 }

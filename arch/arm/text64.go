@@ -20,7 +20,7 @@ func (text64) Exits(addr uint64, code []byte, thunks map[uint64]bool) ([]arch.Ex
 	if addr%4 != 0 || len(code)%4 != 0 {
 		return nil, fmt.Errorf("code of %d bytes at %#x does not consist of whole instructions", len(code), addr)
 	}
-	end := addr + uint64(len(code))
+	body := arch.NewBody(addr, code, thunks)
 	var exits []arch.Exit
 	for off := 0; off < len(code); off += 4 {
 		at := addr + uint64(off)
@@ -34,12 +34,8 @@ func (text64) Exits(addr uint64, code []byte, thunks map[uint64]bool) ([]arch.Ex
 		if !ok {
 			continue
 		}
-		target := at + uint64(disp)
-		switch {
-		case thunks[target]:
-			exits = append(exits, arch.Exit{Addr: at})
-		case target < addr || target >= end:
-			exits = append(exits, arch.Exit{Addr: at, Tail: target})
+		if exit, ok := body.Jump(at, at+uint64(disp)); ok {
+			exits = append(exits, exit)
 		}
 	}
 	return exits, nil

@@ -22,7 +22,7 @@ const recent = 4
 // else taken for the jump table of a switch. Returns on a condition are
 // refused: the condition code cannot be had when they are passed.
 func (text) Exits(addr uint64, code []byte, thunks map[uint64]bool) ([]arch.Exit, error) {
-	end := addr + uint64(len(code))
+	body := arch.NewBody(addr, code, thunks)
 	var exits []arch.Exit
 	since := recent + 1 // instructions since the stack pointer was restored
 	for off := 0; off < len(code); {
@@ -54,12 +54,8 @@ func (text) Exits(addr uint64, code []byte, thunks map[uint64]bool) ([]arch.Exit
 		if !ok {
 			continue
 		}
-		target := at + uint64(disp)
-		switch {
-		case thunks[target]:
-			exits = append(exits, arch.Exit{Addr: at})
-		case target < addr || target >= end:
-			exits = append(exits, arch.Exit{Addr: at, Tail: target})
+		if exit, ok := body.Jump(at, at+uint64(disp)); ok {
+			exits = append(exits, exit)
 		}
 	}
 	return exits, nil

@@ -19,7 +19,7 @@ var _ arch.Disassembler = text{}
 // or a BUG(), not an exit. Instructions that x86asm does not know but whose
 // length is certain (endbr, ud1) are skipped.
 func (t text) Exits(addr uint64, code []byte, thunks map[uint64]bool) ([]arch.Exit, error) {
-	end := addr + uint64(len(code))
+	body := arch.NewBody(addr, code, thunks)
 	var exits []arch.Exit
 	for off := 0; off < len(code); {
 		if n := t.opaque(code[off:]); n > 0 {
@@ -44,11 +44,8 @@ func (t text) Exits(addr uint64, code []byte, thunks map[uint64]bool) ([]arch.Ex
 			continue
 		}
 		target := at + uint64(in.Len) + uint64(int64(rel))
-		switch {
-		case thunks[target]:
-			exits = append(exits, arch.Exit{Addr: at})
-		case target < addr || target >= end:
-			exits = append(exits, arch.Exit{Addr: at, Tail: target})
+		if exit, ok := body.Jump(at, target); ok {
+			exits = append(exits, exit)
 		}
 	}
 	return exits, nil

@@ -12,24 +12,6 @@ import (
 	"github.com/leakvisor/leakvisor/xtest/guests"
 )
 
-// plantsOf reads what was planted in a run.
-func (r *guestRun) plants(t *testing.T) (list []guests.Plant, byName map[string]guests.Plant) {
-	t.Helper()
-	console, err := os.Open(r.path("console"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer console.Close()
-	if list, err = guests.ReadPlants(console); err != nil {
-		t.Fatal(err)
-	}
-	byName = map[string]guests.Plant{}
-	for _, p := range list {
-		byName[p.Name] = p
-	}
-	return list, byName
-}
-
 // path writes a path from a root as the test below has it.
 func pathOf(e *report.Explanation) string {
 	var b strings.Builder
@@ -56,7 +38,10 @@ func TestExplain(t *testing.T) {
 		r.wait(t, exitLeaks)
 		rep := r.report(t)
 		live(t, rep)
-		_, plants := r.plants(t)
+		plants := map[string]guests.Plant{}
+		for _, p := range r.plants(t) {
+			plants[p.Name] = p
+		}
 		explained := map[uint64]*report.Explanation{}
 		for i := range rep.Explanations {
 			e := &rep.Explanations[i]
@@ -129,7 +114,10 @@ func TestPrecise(t *testing.T) {
 		r.wait(t, exitLeaks)
 		rep := r.report(t)
 		live(t, rep)
-		_, plants := r.plants(t)
+		plants := map[string]guests.Plant{}
+		for _, p := range r.plants(t) {
+			plants[p.Name] = p
+		}
 		want := map[uint64]bool{plants["stale"].Addr: true, plants["pair"].Addr: false, plants["pair.other"].Addr: false}
 		for i := range rep.Orphans {
 			o := &rep.Orphans[i]
@@ -182,8 +170,7 @@ func TestPreciseGroundTruth(t *testing.T) {
 				r.wait(t, exitLeaks)
 				rep := r.report(t)
 				live(t, rep)
-				plants, _ := r.plants(t)
-				judge(t, rep, plants)
+				judge(t, rep, r.plants(t))
 			})
 		}
 	})

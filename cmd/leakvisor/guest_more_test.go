@@ -61,16 +61,7 @@ func TestVariety(t *testing.T) {
 		r.wait(t, exitLeaks)
 		rep := r.report(t)
 		live(t, rep)
-		console, err := os.Open(r.path("console"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer console.Close()
-		plants, err := guests.ReadPlants(console)
-		if err != nil {
-			t.Fatal(err)
-		}
-		judge(t, rep, plants)
+		judge(t, rep, r.plants(t))
 	})
 }
 

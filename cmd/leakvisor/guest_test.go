@@ -115,6 +115,21 @@ func (r *guestRun) report(t *testing.T) *report.Report {
 	return rep
 }
 
+// plants reads from the console what the guest's modules planted.
+func (r *guestRun) plants(t *testing.T) []guests.Plant {
+	t.Helper()
+	console, err := os.Open(r.path("console"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer console.Close()
+	plants, err := guests.ReadPlants(console)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return plants
+}
+
 // waitConsole waits for a text on the guest's console.
 func (r *guestRun) waitConsole(t *testing.T, text string) {
 	t.Helper()
@@ -198,16 +213,7 @@ func groundTruth(t *testing.T, g *guests.Guest, modules []guests.Built, flags ..
 	r.wait(t, exitLeaks)
 	rep := r.report(t)
 	live(t, rep)
-	console, err := os.Open(r.path("console"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer console.Close()
-	plants, err := guests.ReadPlants(console)
-	if err != nil {
-		t.Fatal(err)
-	}
-	judge(t, rep, plants)
+	judge(t, rep, r.plants(t))
 }
 
 // TestGroundTruthKFENCE: a kernel whose debugging tool serves allocations

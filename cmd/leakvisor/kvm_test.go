@@ -125,16 +125,7 @@ func TestKVMBed(t *testing.T) {
 				if rep.Guest.HV != hvKVM || !strings.HasPrefix(rep.Guest.Mechanism, "KVM "+hook) || rep.Guest.VCPUs != cpus {
 					t.Errorf("%d vCPUs under %s by %s", rep.Guest.VCPUs, rep.Guest.HV, rep.Guest.Mechanism)
 				}
-				console, err := os.Open(r.path("console"))
-				if err != nil {
-					t.Fatal(err)
-				}
-				defer console.Close()
-				plants, err := guests.ReadPlants(console)
-				if err != nil {
-					t.Fatal(err)
-				}
-				judge(t, rep, plants)
+				judge(t, rep, r.plants(t))
 				if got := leaks(rep); !slices.Equal(got, want[cpus]) {
 					t.Errorf("the verdict is\n%s\nunder QEMU\n%s", strings.Join(got, "\n"), strings.Join(want[cpus], "\n"))
 				}

@@ -112,9 +112,9 @@ func TestQMPClosed(t *testing.T) {
 	}
 }
 
-// fakeGDB answers packets; raw answers are sent as they are if they start
-// with '$' or '!' (which is dropped).
-func fakeGDB(t *testing.T, answer func(packet string) string) *gdb {
+// gdbPair returns a client and the other end of its connection.
+func gdbPair(t *testing.T) (*gdb, net.Conn) {
+	t.Helper()
 	mine, theirs, err := connPair("gdb")
 	if err != nil {
 		t.Fatal(err)
@@ -127,6 +127,13 @@ func fakeGDB(t *testing.T, answer func(packet string) string) *gdb {
 	g := newGDB(mine)
 	t.Cleanup(g.Close)
 	t.Cleanup(func() { _ = peer.Close() })
+	return g, peer
+}
+
+// fakeGDB answers packets; raw answers are sent as they are if they start
+// with '$' or '!' (which is dropped).
+func fakeGDB(t *testing.T, answer func(packet string) string) *gdb {
+	g, peer := gdbPair(t)
 	go func() {
 		in := bufio.NewReader(peer)
 		for {
@@ -190,17 +197,7 @@ func TestGDBRegisters(t *testing.T) {
 // TestGDBAcknowledges: one "+" for all the answers to one question, or to many
 // at once. QEMU would take a second one for a wish to stop.
 func TestGDBAcknowledges(t *testing.T) {
-	mine, theirs, err := connPair("gdb")
-	if err != nil {
-		t.Fatal(err)
-	}
-	peer, err := net.FileConn(theirs)
-	if err != nil {
-		t.Fatal(err)
-	}
-	_ = theirs.Close()
-	defer peer.Close()
-	g := newGDB(mine)
+	g, peer := gdbPair(t)
 	if _, err := io.WriteString(peer, "+$T02thread:01;#04+$OK#9a+$11#62+$22#64+$33#66$T02thread:01;#04"); err != nil {
 		t.Fatal(err)
 	}
@@ -240,29 +237,18 @@ func TestGDBHostile(t *testing.T) {
 }
 
 func TestGDBAbsorb(t *testing.T) {
-	mine, theirs, err := connPair("gdb")
-	if err != nil {
-		t.Fatal(err)
-	}
-	peer, err := net.FileConn(theirs)
-	if err != nil {
-		t.Fatal(err)
-	}
-	_ = theirs.Close()
-	defer peer.Close()
-	g := newGDB(mine)
-	defer g.Close()
+	g, peer := gdbPair(t)
 	if err := g.interrupt(shortly(t)); err != nil {
 		t.Fatal(err)
 	}
-	if n, ok := unread(mine); !ok || n == 0 {
+	if n, ok := unread(g.conn); !ok || n == 0 {
 		t.Errorf("unread %d, %v before the peer read", n, ok)
 	}
 	b := make([]byte, 8)
 	if n, err := peer.Read(b); n != 1 || err != nil || b[0] != 3 {
 		t.Fatalf("peer read % x, %v", b[:n], err)
 	}
-	if n, ok := unread(mine); !ok || n != 0 {
+	if n, ok := unread(g.conn); !ok || n != 0 {
 		t.Errorf("unread %d, %v after the peer read", n, ok)
 	}
 	_, _ = io.WriteString(peer, "$T02thread:01;#04")
