@@ -22,8 +22,13 @@ void arch_map_devices(void)
 
 void arch_write(const char *s)
 {
-	while (*s)
-		*(volatile u32 *)UART_START = *s++;
+	volatile u32 *uart = (volatile u32 *)UART_START;
+
+	while (*s) {
+		while (uart[6] & 0x20)
+			; /* full */
+		uart[0] = *s++;
+	}
 }
 
 /* PSCI's SYSTEM_OFF, ARM DEN 0022. */

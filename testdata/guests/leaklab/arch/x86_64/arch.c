@@ -35,13 +35,26 @@ void arch_thread_init(struct thread_struct *t, void *stack_top, void (*entry)(vo
 	t->sp = (unsigned long)sp; /* sp[7] is a return address of zero */
 }
 
+/* The first serial port, a 16550. */
 static inline void outb(u16 port, u8 v) { __asm__ volatile("outb %0, %1" : : "a"(v), "Nd"(port)); }
+static inline u8 inb(u16 port)
+{
+	u8 v;
+
+	__asm__ volatile("inb %1, %0" : "=a"(v) : "Nd"(port));
+	return v;
+}
 static inline void outw(u16 port, u16 v) { __asm__ volatile("outw %0, %1" : : "a"(v), "Nd"(port)); }
 
 void arch_write(const char *s)
 {
-	while (*s)
-		outb(0x3f8, *s++);
+	const u16 port = 0x3f8;
+
+	while (*s) {
+		while (!(inb(port + 5) & 0x20))
+			; /* not empty yet */
+		outb(port, *s++);
+	}
 }
 
 /* ACPI's sleep state 5, where QEMU's PC and Leakvisor's own machine have it. */
