@@ -1,5 +1,5 @@
 #!/bin/bash
-# Builds leaklab for an architecture, one of the folders in arch/, with
+# Builds leaklab for an architecture, one of the folders in arch/, with $CC or
 # ${CROSS}gcc.
 #
 # usage: build.sh ARCH OUTPUT
@@ -7,7 +7,7 @@ set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 arch=$here/arch/$1 output=$2
 [ -d "$arch" ] || { echo "build.sh: no architecture $1" >&2; exit 2; }
-gcc=${CROSS-}gcc
+gcc=${CC:-${CROSS-}gcc}
 read -ra flags <"$arch/flags"
 flags+=(
 	-O2 -g -gdwarf-5 -std=gnu11 -Wall -Wextra -Wno-unused-parameter -Werror

@@ -80,9 +80,17 @@ static noinline void *nested3(void)
 	return p;
 }
 
-static noinline void *nested2(int n)
+static noinline void *nested2(void)
 {
-	void *p = n ? nested2(n - 1) : nested3();
+	void *p = nested3();
+
+	barrier();
+	return p;
+}
+
+static noinline void *nested1(void)
+{
+	void *p = nested2();
 
 	barrier();
 	return p;
@@ -90,7 +98,7 @@ static noinline void *nested2(int n)
 
 static noinline void plant_leak_nested(void)
 {
-	planted(nested2(3), SIZE);
+	planted(nested1(), SIZE);
 }
 
 /* Each holds the next; nobody holds the first. */
@@ -223,7 +231,7 @@ static noinline void plant_leak_in_percpu(void)
 /* By another task, which ends in sleep; the pointer is below its stack. */
 static noinline void plant_leak_task(void)
 {
-	planted(nested2(1), SIZE);
+	planted(nested2(), SIZE);
 }
 
 static int leaking_task(__always_unused void *data)

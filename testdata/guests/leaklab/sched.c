@@ -26,8 +26,8 @@ void sched_init(void)
 	INIT_LIST_HEAD(&rq->waiting);
 }
 
-/* Where a new task begins. */
-static void __noreturn kthread(void)
+/* Called where a new task begins. */
+noinline void __noreturn kthread(void)
 {
 	struct task_struct *p = this_cpu_ptr(&runqueues)->curr;
 
@@ -54,7 +54,7 @@ noinline struct task_struct *kernel_clone(int (*fn)(void *data), void *data, con
 	INIT_LIST_HEAD(&p->thread_group);
 	INIT_LIST_HEAD(&p->run_list);
 	list_add_tail(&p->tasks, &init_task.tasks);
-	arch_thread_init(&p->thread, (char *)p->stack + THREAD_SIZE, kthread);
+	arch_thread_init(&p->thread, (char *)p->stack + THREAD_SIZE, ret_from_fork);
 	wake_up_process(p);
 	return p;
 }

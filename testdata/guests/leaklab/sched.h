@@ -53,5 +53,8 @@ void arch_set_current(struct task_struct *p);
 
 /* arch: switches stacks, with the registers that functions preserve on them. */
 void __switch_to(struct thread_struct *prev, struct thread_struct *next);
+/* arch: where a task begins, at its stack's top: it calls kthread. */
+void ret_from_fork(void);
+void kthread(void);
 
 #endif

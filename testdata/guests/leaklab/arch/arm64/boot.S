@@ -74,6 +74,15 @@ __switch_to:
 	ret
 	.size __switch_to, . - __switch_to
 
+	.globl ret_from_fork
+	.type ret_from_fork, %function
+ret_from_fork:
+	.cfi_startproc
+	.cfi_undefined x30
+	bl	kthread
+	.cfi_endproc
+	.size ret_from_fork, . - ret_from_fork
+
 	/* No exception is expected. */
 	.balign 2048
 vectors:

@@ -26,6 +26,12 @@ __switch_to:
 	br	%r14
 	.size __switch_to, . - __switch_to
 
+	.globl ret_from_fork
+	.type ret_from_fork, @function
+ret_from_fork:
+	brasl	%r14, kthread
+	.size ret_from_fork, . - ret_from_fork
+
 	.section .data..tables, "aw"
 	.balign 16384
 	.globl swapper_pg_dir

@@ -29,10 +29,10 @@ void arch_set_current(struct task_struct *p)
 /* What __switch_to takes from a stack: six registers, and where to go on. */
 void arch_thread_init(struct thread_struct *t, void *stack_top, void (*entry)(void))
 {
-	unsigned long *sp = (unsigned long *)stack_top - 8;
+	unsigned long *sp = (unsigned long *)stack_top - 7;
 
 	sp[6] = (unsigned long)entry;
-	t->sp = (unsigned long)sp; /* sp[7] is a return address of zero */
+	t->sp = (unsigned long)sp;
 }
 
 /* The first serial port, a 16550. */

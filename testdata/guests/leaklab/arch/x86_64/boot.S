@@ -94,6 +94,15 @@ __switch_to:
 	.cfi_endproc
 	.size __switch_to, . - __switch_to
 
+	.globl ret_from_fork
+	.type ret_from_fork, @function
+ret_from_fork:
+	.cfi_startproc
+	.cfi_undefined rip
+	call	kthread
+	.cfi_endproc
+	.size ret_from_fork, . - ret_from_fork
+
 	/*
 	 * The first gigabyte of memory at zero, in the direct map and, its half,
 	 * where the image is; then the kernel's own tables, still empty.
