@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/leakvisor/leakvisor/report"
+	"github.com/leakvisor/leakvisor/symbols"
 	"github.com/leakvisor/leakvisor/xtest/guests"
 )
 
@@ -28,7 +29,7 @@ func TestLeaklab(t *testing.T) {
 			if rep.Liveness.CutBacktraces != 0 {
 				t.Errorf("%d backtraces are cut", rep.Liveness.CutBacktraces)
 			}
-			got := verdicts(t, rep, r.plants(t))
+			got := verdicts(t, rep, r.plants(t), pageSize(t, kernel))
 			golden, err := l.Verdicts()
 			if err != nil {
 				t.Fatal(err)
@@ -49,10 +50,26 @@ func TestLeaklab(t *testing.T) {
 	}
 }
 
-// verdicts judges a report on leaklab, and says what it has about each plant,
-// without addresses.
-func verdicts(t *testing.T, rep *report.Report, plants []guests.Plant) string {
+func pageSize(t *testing.T, vmlinux string) uint64 {
 	t.Helper()
+	img, err := symbols.Open(vmlinux, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer img.Close()
+	return 1 << img.Arch().Paging.PageShift
+}
+
+// verdicts judges a report on leaklab, and says what it has about each plant,
+// without addresses, and with sizes such that pages may have any.
+func verdicts(t *testing.T, rep *report.Report, plants []guests.Plant, page uint64) string {
+	t.Helper()
+	size := func(n uint64) string {
+		if n >= page {
+			return fmt.Sprintf("%d pages", n/page)
+		}
+		return fmt.Sprintf("%d bytes", n)
+	}
 	var out strings.Builder
 	blamed := 0
 	for _, p := range plants {
@@ -63,7 +80,7 @@ func verdicts(t *testing.T, rep *report.Report, plants []guests.Plant) string {
 					t.Errorf("%s lives, but is reported:\n%s", p.Name, record(o))
 				}
 			}
-			fmt.Fprintf(&out, "live %s %d\n", p.Name, p.Size)
+			fmt.Fprintf(&out, "live %s, %s\n", p.Name, size(p.Size))
 			continue
 		}
 		i := slices.IndexFunc(rep.Orphans, func(o report.Orphan) bool { return uint64(o.Address) == p.Addr })
@@ -82,7 +99,7 @@ func verdicts(t *testing.T, rep *report.Report, plants []guests.Plant) string {
 		if p.Size != o.Size || p.Comm != o.Comm || p.PID != o.PID || !planted {
 			t.Errorf("%s (%d bytes by %s[%d]) is reported as:\n%s", p.Name, p.Size, p.Comm, p.PID, record(o))
 		}
-		fmt.Fprintf(&out, "leak %s %d %s %s[%d] %s\n", p.Name, o.Size, o.Kind, o.Comm, o.PID, strings.Join(trace, " < "))
+		fmt.Fprintf(&out, "leak %s, %s, %s, %s[%d], %s\n", p.Name, size(o.Size), o.Kind, o.Comm, o.PID, strings.Join(trace, " < "))
 	}
 	if blamed != len(rep.Orphans) || blamed == 0 {
 		t.Errorf("%d orphans are reported, of which %d were planted", len(rep.Orphans), blamed)

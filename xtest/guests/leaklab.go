@@ -27,6 +27,7 @@ type Leaklab struct {
 func Leaklabs() []Leaklab {
 	return []Leaklab{
 		{"x86_64", "qemu-system-x86_64", "x86_64-linux-gnu-", "x86_64-6.1-cloud"},
+		{"i386", "qemu-system-i386", "i686-linux-gnu-", "i386-6.1"},
 		{"arm64", "qemu-system-aarch64", "aarch64-linux-gnu-", "arm64-6.1-cloud"},
 		{"s390x", "qemu-system-s390x", "s390x-linux-gnu-", "s390x-6.1"},
 	}
