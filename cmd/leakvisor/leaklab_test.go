@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/leakvisor/leakvisor/hv/kvm"
 	"github.com/leakvisor/leakvisor/report"
 	"github.com/leakvisor/leakvisor/symbols"
 	"github.com/leakvisor/leakvisor/xtest/guests"
@@ -16,37 +17,52 @@ import (
 var update = flag.Bool("update", false, "rewrite golden files")
 
 // TestLeaklab: our own kernel gets the same verdicts on every architecture,
-// and all of them are right.
+// and under KVM, and all of them are right.
 func TestLeaklab(t *testing.T) {
 	for _, l := range guests.Leaklabs() {
 		t.Run(l.Arch, func(t *testing.T) {
-			kernel := l.Kernel(t)
-			r := guestRun{kernel: kernel, vmlinux: kernel}
-			r.launch(t, "--memory", "64M", "--track", "slab,vmalloc,percpu,pages")
-			r.wait(t, exitLeaks)
-			rep := r.report(t)
-			live(t, rep)
-			if rep.Liveness.CutBacktraces != 0 {
-				t.Errorf("%d backtraces are cut", rep.Liveness.CutBacktraces)
-			}
-			got := verdicts(t, rep, r.plants(t), pageSize(t, kernel))
-			golden, err := l.Verdicts()
-			if err != nil {
-				t.Fatal(err)
-			}
-			if *update {
-				if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(golden)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if got != string(want) {
-				t.Errorf("the verdicts are\n%snot what %s has", got, golden)
-			}
+			leaklab(t, l)
 		})
+	}
+	t.Run("KVM", func(t *testing.T) {
+		caps, err := kvm.Probe(t.Context())
+		if err == nil {
+			err = caps.Check()
+		}
+		if err != nil {
+			t.Skipf("needs /dev/kvm: %v", err)
+		}
+		leaklab(t, guests.Leaklabs()[0], "--hv", "kvm")
+	})
+}
+
+func leaklab(t *testing.T, l guests.Leaklab, flags ...string) {
+	t.Helper()
+	kernel := l.Kernel(t)
+	r := guestRun{kernel: kernel, vmlinux: kernel}
+	r.launch(t, append([]string{"--memory", "64M", "--track", "slab,vmalloc,percpu,pages"}, flags...)...)
+	r.wait(t, exitLeaks)
+	rep := r.report(t)
+	live(t, rep)
+	if rep.Liveness.CutBacktraces != 0 {
+		t.Errorf("%d backtraces are cut", rep.Liveness.CutBacktraces)
+	}
+	got := verdicts(t, rep, r.plants(t), pageSize(t, kernel))
+	golden, err := l.Verdicts()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if *update {
+		if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(golden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got != string(want) {
+		t.Errorf("the verdicts are\n%snot what %s has", got, golden)
 	}
 }
 

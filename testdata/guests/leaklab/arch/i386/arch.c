@@ -62,7 +62,7 @@ void arch_write(const char *s)
 	}
 }
 
-/* ACPI's sleep state 5, where QEMU's PC has it. */
+/* ACPI's sleep state 5, of QEMU's PC. */
 void arch_power_off(void)
 {
 	outw(0x604, 1 << 13);
