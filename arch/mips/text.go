@@ -149,11 +149,16 @@ func writes(w uint32) uint32 {
 
 // Frame implements arch.Framer, as Linux's unwind_stack_by_address does
 // (arch/mips/kernel/process.c): a function takes its frame once, and keeps the
-// return address in it before it calls anything.
+// return address in it before it calls anything. What _mcount, as o32 has it,
+// is given on the stack by the delay slot of its call, it takes itself.
 func (t text) Frame(code []byte) (size, ret uint64, ok bool) {
-	const addiu, daddiu, sw, sd = 9, 25, 43, 63
+	const addiu, daddiu, sw, sd, jal = 9, 25, 43, 63, 3
 	for ; len(code) >= 4; code = code[4:] {
 		w := t.order.Uint32(code)
+		if w>>26 == jal && len(code) >= 8 {
+			code = code[4:]
+			continue
+		}
 		op, rs, rt, imm := w>>26, w>>21&31, w>>16&31, int64(int16(w))
 		switch {
 		case rs != sp:
