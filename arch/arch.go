@@ -193,6 +193,8 @@ type QEMU struct {
 	CPU     string // -cpu, empty for the machine's default
 	Console string // console= argument for the kernel command line
 	Append  string // more of that, for want of real hardware; mostly empty
+	// CPUs is how many the machine has that Linux can use; zero for any number.
+	CPUs int
 	// ByNumber says that QEMU does not list the registers to plugins. They are
 	// read by their GDB numbers, with a function that QEMU need not export.
 	ByNumber bool
