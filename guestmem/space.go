@@ -33,8 +33,6 @@ func NewAddressSpace(phys Physical, a *arch.Arch, root GPA) (*AddressSpace, erro
 	return s, nil
 }
 
-func gpaOf(gva GVA, l arch.Segment) GPA { return GPA(uint64(gva) - l.Start) }
-
 // FromRegisters returns the address space in use by a vCPU with these
 // registers (by arch.Reg name). Where no register has the tables it is what
 // can be told without.
@@ -93,14 +91,14 @@ func (s *AddressSpace) Translate(gva GVA) (GPA, uint64, error) {
 		size := uint64(1) << p.PageShift
 		return GPA(gva), size - uint64(gva)%size, nil
 	}
-	if l := p.Linear; uint64(gva) >= l.Start && uint64(gva) < l.End {
+	if phys, ok := p.Direct(uint64(gva)); ok {
 		size := uint64(1) << p.PageShift
-		return gpaOf(gva, l), size - uint64(gva)%size, nil
+		return GPA(phys), size - uint64(gva)%size, nil
 	}
 	if len(s.levels) > 0 && s.root == 0 && p.RootRegister == "" {
 		return 0, 0, &AddressError{Addr: uint64(gva), Reason: "the page tables are not known yet"}
 	}
-	if !p.Canonical && s.sign > 0 && s.sign < 64 && uint64(gva)>>s.sign != p.High {
+	if !p.Canonical && s.sign > 0 && s.sign < 64 && !p.Kernels(uint64(gva)>>s.sign) {
 		return 0, 0, &AddressError{Addr: uint64(gva), Reason: "not an address of the kernel"}
 	}
 	if p.Canonical && s.sign < 64 {
@@ -120,7 +118,10 @@ func (s *AddressSpace) Translate(gva GVA) (GPA, uint64, error) {
 		if l.Absent.Holds(e) {
 			return 0, 0, &AddressError{Addr: uint64(gva), Reason: l.Name + " entry is not present"}
 		}
-		frame := e & l.Frame
+		frame, ok := p.Address(l, e)
+		if !ok {
+			return 0, 0, &AddressError{Addr: uint64(gva), Reason: l.Name + " entry has an impossible address"}
+		}
 		if i == len(s.levels)-1 || l.Leaf.Holds(e) {
 			size := uint64(1) << l.Shift
 			off := uint64(gva) & (size - 1)

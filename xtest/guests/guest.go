@@ -2,12 +2,16 @@ package guests
 
 import (
 	"bufio"
+	"debug/elf"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/leakvisor/leakvisor/arch"
+	"github.com/leakvisor/leakvisor/arch/all"
 )
 
 // Default is the guest that the tests run on when nothing else is asked for.
@@ -88,6 +92,30 @@ func Open(name string) (*Guest, error) {
 		}
 	}
 	return g, nil
+}
+
+// Machine returns how QEMU runs the guest.
+func (g *Guest) Machine(t testing.TB) *arch.QEMU {
+	t.Helper()
+	f, err := elf.Open(g.VMLinux)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	a := all.ByELF(f.Machine, f.Class, f.Data)
+	if a == nil || a.QEMU == nil {
+		t.Fatalf("%s: no emulator is known", g.Name)
+	}
+	return a.QEMU
+}
+
+// CPUs returns how many CPUs the guest can have.
+func (g *Guest) CPUs(t testing.TB) int {
+	t.Helper()
+	if n := g.Machine(t).CPUs; n > 0 {
+		return n
+	}
+	return 255
 }
 
 // Names lists the guests that the tests run on: those in $LEAKVISOR_GUESTS, or
