@@ -182,6 +182,9 @@ type QEMU struct {
 	CPU     string // -cpu, empty for the machine's default
 	Console string // console= argument for the kernel command line
 	Append  string // more of that, for want of real hardware; mostly empty
+	// RAM is QEMU's name of the machine's memory, for machines that have their
+	// own and take no other; mostly empty.
+	RAM string
 }
 
 // Exit is one way out of a function.

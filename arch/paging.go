@@ -24,6 +24,13 @@ type Paging struct {
 	// Linear is where physical memory from address zero on is mapped without
 	// any tables; its End is zero where there is no such place.
 	Linear Segment
+	// LinearEnd is the symbol of a variable with the first address behind
+	// Linear, which is then at most Linear.End; empty where that is fixed. As
+	// long as it is zero, the boot has not come to making other mappings.
+	LinearEnd string
+	// VirtualTables says that an entry names a table by its address in Linear,
+	// not by its physical one.
+	VirtualTables bool
 	// Absent makes an entry map nothing.
 	Absent Match
 	// Frame is the mask of the physical address in an entry.
@@ -70,10 +77,19 @@ func (m RegisterMatch) In(regs map[string]uint64) bool {
 	return ok && m.Holds(v)
 }
 
-// Entry reads the table entry at the start of b.
+// Table returns the physical address of the table that an entry of level l,
+// which is resolved, names. Linear is where Linear is in this guest.
+func (p *Paging) Table(entry uint64, l Level, linear Segment) (uint64, bool) {
+	at := entry & l.Frame
+	if !p.VirtualTables {
+		return at, true
+	}
+	return at - linear.Start, at >= linear.Start && at < linear.End
+}
+
+// Entry reads the table entry that b is.
 func (p *Paging) Entry(a *Arch, b []byte) uint64 {
-	b = b[:p.EntrySize]
-	if p.Order != nil && p.EntrySize == 8 {
+	if p.Order != nil && len(b) == 8 {
 		return p.Order.Uint64(b)
 	}
 	return a.Uint(b)
@@ -91,7 +107,15 @@ type Level struct {
 	// value otherwise.
 	Absent Match
 	Frame  uint64
+	// EntrySize is this level's where it is not Paging's; zero otherwise.
+	EntrySize int
+	// FrameShift is by how many bits further up than in the physical address
+	// of what it maps an entry of this level has it, under Frame.
+	FrameShift uint
 }
+
+// Mapped returns the physical address of what an entry of this level maps.
+func (l Level) Mapped(entry uint64) uint64 { return entry & l.Frame >> l.FrameShift }
 
 // Match is a condition on a word: the bits of Mask are those of Value. The
 // zero value never holds.
@@ -112,6 +136,9 @@ func (p *Paging) Resolve(l Level) Level {
 	}
 	if l.Frame == 0 {
 		l.Frame = p.Frame
+	}
+	if l.EntrySize == 0 {
+		l.EntrySize = p.EntrySize
 	}
 	return l
 }

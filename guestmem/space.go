@@ -14,6 +14,7 @@ type AddressSpace struct {
 	arch   *arch.Arch
 	root   GPA
 	levels []arch.Level
+	linear arch.Segment
 	sign   uint // virtual address bits, for the canonical check
 	off    bool // addresses are physical
 }
@@ -26,7 +27,7 @@ func NewAddressSpace(phys Physical, a *arch.Arch, root GPA) (*AddressSpace, erro
 	if a.Paging == nil {
 		return nil, fmt.Errorf("no page tables are known for %s", a.Name)
 	}
-	s := &AddressSpace{phys: phys, arch: a, root: root & GPA(a.Paging.Frame), sign: a.Paging.VABits}
+	s := &AddressSpace{phys: phys, arch: a, root: root & GPA(a.Paging.Frame), sign: a.Paging.VABits, linear: a.Paging.Linear}
 	for _, l := range a.Paging.Levels {
 		s.levels = append(s.levels, a.Paging.Resolve(l))
 	}
@@ -65,6 +66,14 @@ func (s *AddressSpace) WithRoot(root GPA) *AddressSpace {
 	return &c
 }
 
+// WithLinearEnd returns the same address space with an earlier end of what is
+// mapped without tables (arch.Paging.LinearEnd).
+func (s *AddressSpace) WithLinearEnd(end GVA) *AddressSpace {
+	c := *s
+	c.linear.End = min(c.linear.End, uint64(end))
+	return &c
+}
+
 // WithPhysical returns the same address space over other memory, a Snapshot
 // of this one's.
 func (s *AddressSpace) WithPhysical(phys Physical) *AddressSpace {
@@ -93,7 +102,7 @@ func (s *AddressSpace) Translate(gva GVA) (GPA, uint64, error) {
 		size := uint64(1) << p.PageShift
 		return GPA(gva), size - uint64(gva)%size, nil
 	}
-	if l := p.Linear; uint64(gva) >= l.Start && uint64(gva) < l.End {
+	if l := s.linear; uint64(gva) >= l.Start && uint64(gva) < l.End {
 		size := uint64(1) << p.PageShift
 		return gpaOf(gva, l), size - uint64(gva)%size, nil
 	}
@@ -111,22 +120,25 @@ func (s *AddressSpace) Translate(gva GVA) (GPA, uint64, error) {
 	table := s.root
 	for i, l := range s.levels {
 		index := uint64(gva) >> l.Shift & (1<<l.Bits - 1)
-		at := table + GPA(index*uint64(p.EntrySize))
-		b, err := s.phys.ViewPhys(at, p.EntrySize)
-		if err != nil || len(b) < p.EntrySize {
+		at := table + GPA(index*uint64(l.EntrySize))
+		b, err := s.phys.ViewPhys(at, l.EntrySize)
+		if err != nil || len(b) < l.EntrySize {
 			return 0, 0, &AddressError{Addr: uint64(gva), Reason: fmt.Sprintf("%s table at %#x lies outside the guest's RAM", l.Name, uint64(table))}
 		}
 		e := p.Entry(s.arch, b)
 		if l.Absent.Holds(e) {
 			return 0, 0, &AddressError{Addr: uint64(gva), Reason: l.Name + " entry is not present"}
 		}
-		frame := e & l.Frame
 		if i == len(s.levels)-1 || l.Leaf.Holds(e) {
 			size := uint64(1) << l.Shift
 			off := uint64(gva) & (size - 1)
-			return GPA(frame&^(size-1) + off), size - off, nil
+			return GPA(l.Mapped(e)&^(size-1) + off), size - off, nil
 		}
-		table = GPA(frame)
+		next, ok := p.Table(e, l, s.linear)
+		if !ok {
+			return 0, 0, &AddressError{Addr: uint64(gva), Reason: l.Name + " entry names no table"}
+		}
+		table = GPA(next)
 	}
 	return 0, 0, &AddressError{Addr: uint64(gva), Reason: "no page tables"}
 }

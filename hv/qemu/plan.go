@@ -119,7 +119,7 @@ func (p *armed) addRegisters(a *arch.Arch) (err error) {
 // addPaging describes the page tables, if they can be walked from a register.
 func (p *armed) addPaging(a *arch.Arch) {
 	t := a.Paging
-	if t == nil || t.Prefixed || t.Order != nil || t.Linear.End != 0 || t.RootRegister == "" || len(t.Levels) >= maxLevels {
+	if t == nil || t.Prefixed || t.Order != nil || t.Linear.End != 0 || t.VirtualTables || t.RootRegister == "" || len(t.Levels) >= maxLevels {
 		return
 	}
 	root, err := register(a, t.RootRegister)
@@ -127,8 +127,10 @@ func (p *armed) addPaging(a *arch.Arch) {
 		return
 	}
 	row := pagingRow{entrySize: uint8(t.EntrySize), canonical: b2u(t.Canonical), high: t.High, root: root, extra: noRead, frame: t.Frame}
+	fits := true
 	add := func(l arch.Level) {
 		l = t.Resolve(l)
+		fits = fits && l.EntrySize == t.EntrySize && l.FrameShift == 0
 		row.level[row.levels] = levelRow{
 			leaf: l.Leaf, absent: l.Absent, frame: l.Frame,
 			shift: uint32(l.Shift), bits: uint32(l.Bits),
@@ -145,7 +147,9 @@ func (p *armed) addPaging(a *arch.Arch) {
 	for _, l := range t.Levels {
 		add(l)
 	}
-	p.header.paging = row
+	if fits {
+		p.header.paging = row
+	}
 }
 
 func (p *armed) addHooks(a *arch.Arch, hooks []hv.Hook) error {

@@ -59,8 +59,8 @@ type control struct {
 	code                              [64]byte
 	rowSizes                          uint32
 	_                                 uint32
-	phase, pausing, wakes             atomic.Uint32
-	_                                 [13]uint32
+	phase, pausing, wakes, adopt      atomic.Uint32
+	_                                 [12]uint32
 	head                              atomic.Uint64
 	_                                 [7]uint64
 	tail, wakeAt                      atomic.Uint64
@@ -69,6 +69,7 @@ type control struct {
 	overflow                          atomic.Uint64
 	_                                 [7]uint64
 	pieces                            [maxPieces]ramRange
+	hosts                             [maxPieces]uint64
 	regs                              [maxRegs][16]byte
 	vcpu                              [maxVCPUs]vcpuState
 }

@@ -20,6 +20,8 @@
 #define MAX_PIECES 16  /* of guest RAM */
 #define NONE 0xff      /* no such register */
 
+/* Whether RAM becomes the memory file's: see adopt.c. */
+enum adopt { ADOPT_NEVER, ADOPT_READY, ADOPT_NOW, ADOPT_DONE, ADOPT_FAILED };
 enum phase { PHASE_BOOT, PHASE_ENTERING, PHASE_ENTERED, PHASE_ARMED };
 
 /* One cache line for each vCPU; only its own thread writes it, but for done. */
@@ -56,13 +58,15 @@ struct control {
 	uint32_t row_sizes;  /* of site, hook, group, member; the reader's */
 	uint32_t pad0;
 	/* Both, with wakes counting changes: the futex of all who wait. */
-	uint32_t phase, pausing, wakes, pad1[13];
+	uint32_t phase, pausing, wakes;
+	uint32_t adopt, pad1[12];
 	/* The ring: positions are bytes since the start and never wrap. */
 	uint64_t head, pad2[7];             /* end of what is reserved */
 	uint64_t tail, wake_at;             /* end of what is read; ring the bell there */
 	uint32_t room, waiters; uint64_t pad3[5]; /* futex of those who wait for room */
 	uint64_t overflow, pad4[7];         /* the table of open calls was too small */
 	struct piece { uint64_t gpa, size, offset; } pieces[MAX_PIECES];
+	uint64_t hosts[MAX_PIECES]; /* where QEMU has the pieces to be adopted */
 	char regs[MAX_REGS][16];
 	struct vcpu_state vcpu[MAX_VCPUS];
 };
