@@ -58,7 +58,7 @@ test-arch:
 	@scripts/setup.sh $(ARCH_GUESTS)
 	@for guest in $(ARCH_GUESTS); do scripts/guest.sh $$guest >/dev/null; done
 	LEAKVISOR_REQUIRE_GUESTS=1 LEAKVISOR_GUESTS="$(ARCH_GUESTS)" \
-		$(GO) test -timeout 60m $(TESTFLAGS) -run '^(TestGroundTruth|TestCleanBoot|TestCrash)$$' \
+		$(GO) test -count 1 -timeout 60m $(TESTFLAGS) -run '^(TestGroundTruth|TestCleanBoot|TestCrash)$$' \
 		./xtest/guests ./cmd/leakvisor
 
 test-arch-all:

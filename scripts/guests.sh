@@ -14,7 +14,7 @@
 #   source     the package with the sources
 #   target, image   what make makes besides vmlinux, and what QEMU boots of it
 #   folder     the architecture's in the sources (arch/*)
-#   cpus       how many the guest can have
+#   cpus       how many the guest is tested with, at most
 #   gcc        the compiler's name behind the prefix
 describe() {
 	compiler=() cross= image=vmlinuz recipe= metas=()
@@ -83,7 +83,7 @@ describe_built() {
 	recipe=${1%%-*} source=linux-source-${1#*-}
 	case $1 in
 	ppc32-6.1)
-		karch=powerpc cross=powerpc-linux-gnu- cpus=4
+		karch=powerpc cross=powerpc-linux-gnu-
 		compiler=(gcc-12-powerpc-linux-gnu)
 		emulator=qemu-system-ppc qemu=qemu-system-ppc ;;
 	mips-6.1)

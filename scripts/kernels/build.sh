@@ -49,7 +49,7 @@ hash() {
 	{
 		echo "$format $source $1 $image $target"
 		"$cc" --version | head -1
-		cat "${fragments[@]}" "$here/init.c"
+		cat "${fragments[@]}"
 		[ ! -e "$here/$recipe.sh" ] || cat "$here/$recipe.sh"
 	} | sha256sum | cut -c1-16
 }
@@ -59,15 +59,33 @@ hash() {
 before() { :; }
 after() { :; }
 
-# The first process needs nothing but the numbers of the system calls.
+# The first process needs nothing of the kernel's sources but the numbers of the
+# system calls, so it is made anew each time.
 build_init() {
-	local tree=$1 arch=$1/arch/$folder
+	local tree=$out/build arch=$out/build/arch/$folder
 
 	"$cc" -O1 -static -nostdlib -ffreestanding -fno-pic -no-pie -fno-stack-protector \
-		-fno-asynchronous-unwind-tables $init_flags -Wl,--build-id=none -s \
+		-fno-asynchronous-unwind-tables -Wl,--build-id=none -s \
 		-I "$arch/include/generated/uapi" -I "$arch/include/uapi" \
 		-I "$tree/include/generated/uapi" -I "$tree/include/uapi" \
-		-o "$work/out/init" "$here/init.c" || die "cannot build the first process"
+		-o "$work/init" "$here/init.c" || die "cannot build the first process"
+	cmp -s "$work/init" "$out/init" || mv "$work/init" "$out/init"
+}
+
+write_manifest() {
+	cat > "$work/manifest" <<-END
+		format=$format
+		name=$name
+		release=$(cat "$out/build/include/config/kernel.release")
+		version=$version
+		source=$source
+		karch=$karch
+		cross=$cross
+		compiler=$cc
+		emulator=$emulator
+		cpus=$cpus
+	END
+	mv "$work/manifest" "$out/manifest"
 }
 
 build() {
@@ -83,24 +101,11 @@ build() {
 		die "the build failed: $out.log"
 	}
 	(cd "$tree" && after)
-	build_init "$tree"
 	if [ "$image" = vmlinux ]; then
 		"${cross}strip" -g -o "$work/out/vmlinuz" "$tree/vmlinux"
 	else
 		cp "$tree/$image" "$work/out/vmlinuz"
 	fi
-	cat > "$work/out/manifest" <<-END
-		format=$format
-		name=$name
-		release=$(make -C "$tree" -s "${kbuild[@]}" kernelrelease)
-		version=$version
-		source=$source
-		karch=$karch
-		cross=$cross
-		compiler=$cc
-		emulator=$emulator
-		cpus=$cpus
-	END
 	mv "$tree/vmlinux" "$work/out/"
 	prune "$tree" "$folder"
 	# The last step, so that a folder of this name is always complete.
@@ -132,7 +137,6 @@ work=$(mktemp -d "$cache/kernels/tmp.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
-init_flags=
 if [ -e "$here/$recipe.sh" ]; then
 	. "$here/$recipe.sh"
 fi
@@ -148,5 +152,7 @@ else
 	build
 	say "$name is ready"
 fi
+build_init
+write_manifest
 ln -sfn "../kernels/$(basename "$out")" "$link"
 echo "$link"

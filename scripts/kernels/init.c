@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * The first process of a guest for which there is no busybox: it runs the
- * commands of /script, one a line, and powers off. It prints what the shell
- * script in xtest/guests prints in its place. There is no shell in it: words
- * are separated by spaces, and "> FILE" at the end sends output there.
+ * commands of /script, one a line and each in a process, and powers off. It
+ * prints what the shell script in xtest/guests prints in its place. There is no
+ * shell in it: words are separated by spaces, "> FILE" at the end sends output
+ * there, and "&" does not wait.
  *
  * It needs no library, only the kernel's own numbers of system calls.
  */
+#include <asm/ioctls.h>
 #include <asm/unistd.h>
 
 #if defined(__powerpc__)
@@ -77,10 +79,19 @@ asm(".globl _start\n_start:\n\taddik r1,r1,-64\n\tbrid run\n\tnop\n");
 #error "how does this architecture call the kernel?"
 #endif
 
+#if defined(__mips__)
+#define SIGCHLD 18
+#elif defined(__sparc__)
+#define SIGCHLD 20
+#else
+#define SIGCHLD 17
+#endif
 #define AT_FDCWD -100
 #define O_RDONLY 0
 #define O_WRONLY 1
+#define EINTR 4
 #define EINVAL 22
+#define PR_SET_NAME 15
 #define NULL ((void *)0)
 
 static char script[4096];
@@ -212,6 +223,19 @@ static long do_dmesg(char **arg)
 	return call(__NR_syslog, 8, 0, number(arg[1]), 0, 0);
 }
 
+static long do_uname(char **arg)
+{
+	static char fields[6][65]; /* struct new_utsname */
+	long err = call(__NR_uname, (long)fields, 0, 0, 0, 0);
+	int i;
+
+	for (i = 0; i < 5; i++) {
+		put(fields[i]);
+		put(i < 4 ? " " : "\n");
+	}
+	return err;
+}
+
 static long do_true(char **arg)
 {
 	return 0;
@@ -225,6 +249,7 @@ static long do_false(char **arg)
 static long restart(long how)
 {
 	call(__NR_sync, 0, 0, 0, 0, 0);
+	call(__NR_ioctl, 1, TCSBRK, 1, 0, 0); /* until the console has all */
 	return call(__NR_reboot, (int)0xfee1dead, 672274793, how, 0, 0);
 }
 
@@ -250,15 +275,37 @@ static const struct {
 	{ "echo", do_echo }, { "cat", do_cat }, { "insmod", do_insmod },
 	{ "rmmod", do_rmmod }, { "sleep", do_sleep }, { "dmesg", do_dmesg },
 	{ "true", do_true }, { "false", do_false }, { "poweroff", do_poweroff },
-	{ "halt", do_halt }, { "reboot", do_reboot },
+	{ "halt", do_halt }, { "reboot", do_reboot }, { "uname", do_uname },
 };
+
+/* What a process does that runs the words of a line. */
+static long run_words(char **words, unsigned int n)
+{
+	unsigned int i;
+
+	if (n > 2 && same(words[n - 2], ">")) {
+		long fd = open(words[n - 1], O_WRONLY);
+
+		if (fd < 0)
+			return fd;
+		out = fd;
+		words[n - 2] = NULL;
+	}
+	for (i = 0; i < sizeof(commands) / sizeof(*commands); i++)
+		if (same(words[0], commands[i].name)) {
+			call(__NR_prctl, PR_SET_NAME, (long)words[0], 0, 0, 0);
+			return commands[i].run(words + 1);
+		}
+	return -EINVAL;
+}
 
 /* Runs one line, in which it puts zeros. Returns a negative error. */
 static long command(char *line)
 {
 	char *words[32];
-	unsigned int n = 0, i;
-	long err = 0;
+	unsigned int n = 0;
+	int status = 0, wait = 1;
+	long pid, err;
 
 	while (n < sizeof(words) / sizeof(*words) - 1) {
 		while (*line == ' ' || *line == '\t')
@@ -269,29 +316,26 @@ static long command(char *line)
 		while (*line && *line != ' ' && *line != '\t')
 			line++;
 	}
+	if (n && same(words[n - 1], "&")) {
+		wait = 0;
+		n--;
+	}
 	words[n] = NULL;
 	if (!n || words[0][0] == '#')
 		return 0;
-	if (n > 2 && same(words[n - 2], ">")) {
-		out = open(words[n - 1], O_WRONLY);
-		words[n - 2] = NULL;
-		if (out < 0) {
-			err = out;
-			out = 1;
-			return err;
-		}
+	pid = call(__NR_clone, SIGCHLD, 0, 0, 0, 0);
+	/* sparc returns something else in the child than zero. */
+	if (call(__NR_getpid, 0, 0, 0, 0, 0) != 1) {
+		err = run_words(words, n);
+		for (;;)
+			call(__NR_exit, err < 0 ? -err : 0, 0, 0, 0, 0);
 	}
-	for (i = 0; i < sizeof(commands) / sizeof(*commands); i++)
-		if (same(words[0], commands[i].name))
-			break;
-	if (i == sizeof(commands) / sizeof(*commands))
-		err = -EINVAL;
-	else
-		err = commands[i].run(words + 1);
-	if (out != 1)
-		call(__NR_close, out, 0, 0, 0, 0);
-	out = 1;
-	return err;
+	if (pid < 0 || !wait)
+		return pid;
+	do
+		err = call(__NR_wait4, pid, (long)&status, 0, 0, 0);
+	while (err == -EINTR);
+	return err < 0 ? err : -(status >> 8 & 0xff);
 }
 
 static void run_script(void)
