@@ -1,6 +1,9 @@
 package arch
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"slices"
+)
 
 // Paging describes Linux's page tables as rows, the outermost level first.
 // It is what the kernel builds (from swapper_pg_dir), not what the MMU has:
@@ -16,21 +19,18 @@ type Paging struct {
 	Canonical bool
 	// Levels are the tables from the root down to the pages.
 	Levels []Level
-	// High is what an address has from bit VABits up, without Canonical: all
-	// bits where users have tables of their own.
-	High uint64
+	// High is what an address can have from bit VABits up, without Canonical:
+	// all bits where users have tables of their own; nil for zero.
+	High []uint64
 	// Order is the entries' byte order, nil for the architecture's.
 	Order binary.ByteOrder
-	// Linear is where physical memory from address zero on is mapped without
-	// any tables; its End is zero where there is no such place.
-	Linear Segment
+	// Linear are the places where physical memory from address zero on is
+	// mapped without any tables.
+	Linear []Segment
 	// LinearEnd is the symbol of a variable with the first address behind
-	// Linear, which is then at most Linear.End; empty where that is fixed. As
-	// long as it is zero, the boot has not come to making other mappings.
+	// Linear, which is then at most there; empty where that is fixed. As long
+	// as it is zero, the boot has not come to making other mappings.
 	LinearEnd string
-	// VirtualTables says that an entry names a table by its address in Linear,
-	// not by its physical one.
-	VirtualTables bool
 	// Absent makes an entry map nothing.
 	Absent Match
 	// Frame is the mask of the physical address in an entry.
@@ -77,16 +77,6 @@ func (m RegisterMatch) In(regs map[string]uint64) bool {
 	return ok && m.Holds(v)
 }
 
-// Table returns the physical address of the table that an entry of level l,
-// which is resolved, names. Linear is where Linear is in this guest.
-func (p *Paging) Table(entry uint64, l Level, linear Segment) (uint64, bool) {
-	at := entry & l.Frame
-	if !p.VirtualTables {
-		return at, true
-	}
-	return at - linear.Start, at >= linear.Start && at < linear.End
-}
-
 // Entry reads the table entry that b is.
 func (p *Paging) Entry(a *Arch, b []byte) uint64 {
 	if p.Order != nil && len(b) == 8 {
@@ -109,13 +99,12 @@ type Level struct {
 	Frame  uint64
 	// EntrySize is this level's where it is not Paging's; zero otherwise.
 	EntrySize int
-	// FrameShift is by how many bits further up than in the physical address
-	// of what it maps an entry of this level has it, under Frame.
+	// FrameShift is how far to the left of its place an address is in an entry.
 	FrameShift uint
+	// Virtual says that an entry has the address of the next table in one of
+	// the Linear segments, not its physical one.
+	Virtual bool
 }
-
-// Mapped returns the physical address of what an entry of this level maps.
-func (l Level) Mapped(entry uint64) uint64 { return entry & l.Frame >> l.FrameShift }
 
 // Match is a condition on a word: the bits of Mask are those of Value. The
 // zero value never holds.
@@ -128,6 +117,31 @@ func AllClear(mask uint64) Match { return Match{mask, 0} }
 
 // Holds says whether the condition holds for v.
 func (m Match) Holds(v uint64) bool { return m.Mask != 0 && v&m.Mask == m.Value }
+
+// Direct returns the physical address of one that no tables translate.
+func (p *Paging) Direct(addr uint64) (phys uint64, ok bool) {
+	for _, s := range p.Linear {
+		if addr >= s.Start && addr < s.End {
+			return addr - s.Start, true
+		}
+	}
+	return 0, false
+}
+
+// Address returns the physical address in an entry of a level, which Resolve
+// has returned: of a table or of memory. It is false where there can be none.
+func (p *Paging) Address(l Level, entry uint64) (phys uint64, ok bool) {
+	if l.Virtual {
+		return p.Direct(entry & l.Frame)
+	}
+	return entry & l.Frame >> l.FrameShift, true
+}
+
+// Kernels says whether the kernel's addresses can have these bits from bit
+// VABits up, without Canonical.
+func (p *Paging) Kernels(high uint64) bool {
+	return high == 0 && p.High == nil || slices.Contains(p.High, high)
+}
 
 // Resolve returns a level with everything that it takes from p filled in.
 func (p *Paging) Resolve(l Level) Level {

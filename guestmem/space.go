@@ -2,6 +2,7 @@ package guestmem
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/leakvisor/leakvisor/arch"
 )
@@ -14,7 +15,6 @@ type AddressSpace struct {
 	arch   *arch.Arch
 	root   GPA
 	levels []arch.Level
-	linear arch.Segment
 	sign   uint // virtual address bits, for the canonical check
 	off    bool // addresses are physical
 }
@@ -27,14 +27,12 @@ func NewAddressSpace(phys Physical, a *arch.Arch, root GPA) (*AddressSpace, erro
 	if a.Paging == nil {
 		return nil, fmt.Errorf("no page tables are known for %s", a.Name)
 	}
-	s := &AddressSpace{phys: phys, arch: a, root: root & GPA(a.Paging.Frame), sign: a.Paging.VABits, linear: a.Paging.Linear}
+	s := &AddressSpace{phys: phys, arch: a, root: root & GPA(a.Paging.Frame), sign: a.Paging.VABits}
 	for _, l := range a.Paging.Levels {
 		s.levels = append(s.levels, a.Paging.Resolve(l))
 	}
 	return s, nil
 }
-
-func gpaOf(gva GVA, l arch.Segment) GPA { return GPA(uint64(gva) - l.Start) }
 
 // FromRegisters returns the address space in use by a vCPU with these
 // registers (by arch.Reg name). Where no register has the tables it is what
@@ -69,8 +67,13 @@ func (s *AddressSpace) WithRoot(root GPA) *AddressSpace {
 // WithLinearEnd returns the same address space with an earlier end of what is
 // mapped without tables (arch.Paging.LinearEnd).
 func (s *AddressSpace) WithLinearEnd(end GVA) *AddressSpace {
-	c := *s
-	c.linear.End = min(c.linear.End, uint64(end))
+	c, a, p := *s, *s.arch, *s.arch.Paging
+	p.Linear = slices.Clone(p.Linear)
+	for i := range p.Linear {
+		l := &p.Linear[i]
+		l.End = min(l.End, max(l.Start, uint64(end)))
+	}
+	a.Paging, c.arch = &p, &a
 	return &c
 }
 
@@ -102,14 +105,14 @@ func (s *AddressSpace) Translate(gva GVA) (GPA, uint64, error) {
 		size := uint64(1) << p.PageShift
 		return GPA(gva), size - uint64(gva)%size, nil
 	}
-	if l := s.linear; uint64(gva) >= l.Start && uint64(gva) < l.End {
+	if phys, ok := p.Direct(uint64(gva)); ok {
 		size := uint64(1) << p.PageShift
-		return gpaOf(gva, l), size - uint64(gva)%size, nil
+		return GPA(phys), size - uint64(gva)%size, nil
 	}
 	if len(s.levels) > 0 && s.root == 0 && p.RootRegister == "" {
 		return 0, 0, &AddressError{Addr: uint64(gva), Reason: "the page tables are not known yet"}
 	}
-	if !p.Canonical && s.sign > 0 && s.sign < 64 && uint64(gva)>>s.sign != p.High {
+	if !p.Canonical && s.sign > 0 && s.sign < 64 && !p.Kernels(uint64(gva)>>s.sign) {
 		return 0, 0, &AddressError{Addr: uint64(gva), Reason: "not an address of the kernel"}
 	}
 	if p.Canonical && s.sign < 64 {
@@ -129,16 +132,16 @@ func (s *AddressSpace) Translate(gva GVA) (GPA, uint64, error) {
 		if l.Absent.Holds(e) {
 			return 0, 0, &AddressError{Addr: uint64(gva), Reason: l.Name + " entry is not present"}
 		}
+		frame, ok := p.Address(l, e)
+		if !ok {
+			return 0, 0, &AddressError{Addr: uint64(gva), Reason: l.Name + " entry has an impossible address"}
+		}
 		if i == len(s.levels)-1 || l.Leaf.Holds(e) {
 			size := uint64(1) << l.Shift
 			off := uint64(gva) & (size - 1)
-			return GPA(l.Mapped(e)&^(size-1) + off), size - off, nil
+			return GPA(frame&^(size-1) + off), size - off, nil
 		}
-		next, ok := p.Table(e, l, s.linear)
-		if !ok {
-			return 0, 0, &AddressError{Addr: uint64(gva), Reason: l.Name + " entry names no table"}
-		}
-		table = GPA(next)
+		table = GPA(frame)
 	}
 	return 0, 0, &AddressError{Addr: uint64(gva), Reason: "no page tables"}
 }

@@ -22,7 +22,7 @@ func (s *AddressSpace) tables(table GPA, level int, fn func(Range[GPA]) bool) {
 		if l.Absent.Holds(e) || l.Leaf.Holds(e) {
 			continue
 		}
-		if next, ok := p.Table(e, l, s.linear); ok {
+		if next, ok := p.Address(l, e); ok {
 			s.tables(GPA(next), level+1, fn)
 		}
 	}

@@ -65,9 +65,10 @@ type Tracer interface {
 
 // Handler is what a Tracer tells.
 type Handler interface {
-	// KernelEntered is called once, before the instruction at the first
-	// address at or above arch.Linux.Text runs, with up to 64 bytes of the
-	// code there. It returns what to hook. An error ends the run.
+	// KernelEntered is called before the instruction at the first address at
+	// or above arch.Linux.Text runs, with up to 64 bytes of the code there. It
+	// returns what to hook; or nil where that is not the kernel yet: then it is
+	// called again for other code there. An error ends the run.
 	KernelEntered(pc guestmem.GVA, code []byte) (*Plan, error)
 	// Event is called for each event in the order in which they happened.
 	// ev and its slices are valid during the call only. For a hook with Sync
@@ -120,9 +121,11 @@ type Hook struct {
 
 // ExitPoint is an instruction that returns; see arch.Exit.
 type ExitPoint struct {
-	Addr guestmem.GVA
-	Pop  uint64
-	If   *arch.Condition
+	Addr   guestmem.GVA
+	Pop    uint64
+	SP     string
+	Result *arch.Sum
+	If     *arch.Condition
 }
 
 // Array says which words to copy with an event of a bulk function. The zero

@@ -42,6 +42,14 @@ describe() {
 		debian=ppc64el karch=powerpc cross=powerpc64le-linux-gnu-
 		image=vmlinux compiler=(gcc-12-powerpc64le-linux-gnu)
 		emulator=qemu-system-ppc64 qemu=qemu-system-ppc ;;
+	mipsel-*)
+		debian=mipsel karch=mips cross=mipsel-linux-gnu-
+		compiler=(gcc-12-mipsel-linux-gnu)
+		emulator=qemu-system-mipsel qemu=qemu-system-mips ;;
+	mips64el-*)
+		debian=mips64el karch=mips cross=mips64el-linux-gnuabi64-
+		compiler=(gcc-12-mips64el-linux-gnuabi64)
+		emulator=qemu-system-mips64el qemu=qemu-system-mips ;;
 	ppc32-* | mips-* | sparc64-* | sh4-* | microblaze-*)
 		describe_built "$1"
 		return ;;
@@ -73,6 +81,12 @@ describe() {
 	s390x-6.1)
 		metas=(linux-image-s390x)
 		series=6.1 flavour=s390x ;;
+	mipsel-6.1)
+		metas=(linux-image-4kc-malta)
+		series=6.1 flavour=4kc-malta ;;
+	mips64el-6.1)
+		metas=(linux-image-5kc-malta)
+		series=6.1 flavour=5kc-malta ;;
 	*)
 		return 1 ;;
 	esac
@@ -111,4 +125,4 @@ describe_built() {
 	compiler+=(bison flex)
 }
 
-readonly names="x86_64-6.1-cloud x86_64-6.12-cloud x86_64-6.1 i386-6.1 arm64-6.1-cloud armhf-6.1 ppc64le-6.1 s390x-6.1 ppc32-6.1 mips-6.1 sparc64-6.1 sh4-6.1 microblaze-6.1"
+readonly names="x86_64-6.1-cloud x86_64-6.12-cloud x86_64-6.1 i386-6.1 arm64-6.1-cloud armhf-6.1 ppc64le-6.1 s390x-6.1 mipsel-6.1 mips64el-6.1 ppc32-6.1 mips-6.1 sparc64-6.1 sh4-6.1 microblaze-6.1"

@@ -7,6 +7,7 @@ import (
 
 	"github.com/leakvisor/leakvisor/arch"
 	"github.com/leakvisor/leakvisor/arch/arm"
+	"github.com/leakvisor/leakvisor/arch/mips"
 	"github.com/leakvisor/leakvisor/arch/ppc"
 	"github.com/leakvisor/leakvisor/arch/s390"
 	"github.com/leakvisor/leakvisor/arch/x86"
@@ -22,6 +23,9 @@ func Archs() []*arch.Arch {
 		ppc.PPC64LE(),
 		ppc.PPC32(),
 		s390.S390X(),
+		mips.MIPS32LE(),
+		mips.MIPS32BE(),
+		mips.MIPS64LE(),
 	}
 }
 

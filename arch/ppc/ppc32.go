@@ -30,19 +30,18 @@ func PPC32() *arch.Arch {
 			EntrySize: 4,
 			VABits:    32,
 			Levels: []arch.Level{
-				{Name: "pgd", Shift: 21, Bits: 11, Absent: arch.AllClear(0xffff_f000)},
+				{Name: "pgd", Shift: 21, Bits: 11, Absent: arch.AllClear(0xffff_f000), Virtual: true},
 				{
 					Name: "pte", Shift: 12, Bits: 9, EntrySize: 8,
 					Absent: arch.AllClear(1),                   // _PAGE_PRESENT
 					Frame:  ^uint64(1<<24 - 1), FrameShift: 12, // PTE_RPN_SHIFT 24
 				},
 			},
-			Frame:         0xffff_f000,
-			RootSymbols:   []string{"swapper_pg_dir"},
-			TaskTables:    true,
-			Linear:        arch.Segment{Start: pageOffset, End: pageOffset + 768<<20},
-			LinearEnd:     "high_memory",
-			VirtualTables: true,
+			Frame:       0xffff_f000,
+			RootSymbols: []string{"swapper_pg_dir"},
+			TaskTables:  true,
+			Linear:      []arch.Segment{{Start: pageOffset, End: pageOffset + 768<<20}},
+			LinearEnd:   "high_memory",
 		},
 		Linux: arch.Linux{
 			Text:       pageOffset,

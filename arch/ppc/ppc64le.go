@@ -32,7 +32,7 @@ func PPC64LE() *arch.Arch {
 			EntrySize: 8,
 			Order:     binary.BigEndian,
 			VABits:    52,
-			High:      kernelQuadrant >> 52,
+			High:      []uint64{kernelQuadrant >> 52},
 			Levels: []arch.Level{
 				{Name: "pgd", Shift: 39, Bits: 13, Frame: tableAddress},
 				{Name: "pud", Shift: 30, Bits: 9, Leaf: arch.AllSet(entryLeaf), Frame: tableAddress},
@@ -42,7 +42,7 @@ func PPC64LE() *arch.Arch {
 			Absent:      arch.AllClear(entryPresent),
 			Frame:       0x01ff_ffff_ffff_f000, // PTE_RPN_MASK
 			RootSymbols: []string{"swapper_pg_dir"},
-			Linear:      arch.Segment{Start: kernelQuadrant, End: kernelQuadrant + 1<<51},
+			Linear:      []arch.Segment{{Start: kernelQuadrant, End: kernelQuadrant + 1<<51}},
 		},
 		Linux: arch.Linux{
 			Text:       kernelQuadrant,

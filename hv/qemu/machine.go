@@ -232,7 +232,11 @@ func (m *Machine) checkRegisters() error {
 		}
 		for _, name := range need {
 			if name == r.Name {
-				return fmt.Errorf("qemu: %s gives plugins no register %s: hooks do not work there", m.cfg.Binary, name)
+				why := "has none by number either"
+				if m.shared.ctl.byNumber == 0 {
+					why = "does not export gdb_read_register, by which they are read otherwise"
+				}
+				return fmt.Errorf("qemu: %s gives plugins no register %s, and %s: hooks do not work there", m.cfg.Binary, name, why)
 			}
 		}
 		m.cfg.Logger.Debug("QEMU gives plugins no such register", "register", r.Name)

@@ -16,6 +16,7 @@
 struct vcpu {
 	GByteArray *regs, *mem;
 	struct qemu_plugin_register *handles[MAX_REGS];
+	struct CPUState *cpu;      /* for registers without a handle, or NULL */
 	uint64_t root;     /* of the page tables, for the event at hand */
 	unsigned first;    /* first level of the page tables in use */
 	unsigned checked;  /* walks of the page tables compared with QEMU's */

@@ -19,6 +19,7 @@
 #define MAX_LEVELS 6   /* of page tables */
 #define MAX_PIECES 16  /* of guest RAM */
 #define NONE 0xff      /* no such register */
+#define ZERO 0xfe      /* a register that is always zero */
 
 /* Whether RAM becomes the memory file's: see adopt.c. */
 enum adopt { ADOPT_NEVER, ADOPT_READY, ADOPT_NOW, ADOPT_DONE, ADOPT_FAILED };
@@ -56,10 +57,11 @@ struct control {
 	uint32_t code_len, entered_vcpu;
 	uint8_t code[64];
 	uint32_t row_sizes;  /* of site, hook, group, member; the reader's */
-	uint32_t pad0;
+	uint32_t by_number;  /* QEMU has registers by number */
 	/* Both, with wakes counting changes: the futex of all who wait. */
 	uint32_t phase, pausing, wakes;
-	uint32_t adopt, pad1[12];
+	uint32_t refused; /* how often the reader said that this is not the kernel yet */
+	uint32_t adopt, pad1[11];
 	/* The ring: positions are bytes since the start and never wrap. */
 	uint64_t head, pad2[7];             /* end of what is reserved */
 	uint64_t tail, wake_at;             /* end of what is read; ring the bell there */
@@ -68,6 +70,7 @@ struct control {
 	struct piece { uint64_t gpa, size, offset; } pieces[MAX_PIECES];
 	uint64_t hosts[MAX_PIECES]; /* where QEMU has the pieces to be adopted */
 	char regs[MAX_REGS][16];
+	int16_t numbers[MAX_REGS]; /* GDB's, -1 for none; the reader's too */
 	struct vcpu_state vcpu[MAX_VCPUS];
 };
 
@@ -116,6 +119,10 @@ struct site {
 	 * flags is NONE for one that always does. */
 	uint16_t taken;
 	uint8_t flags, shift;
+	/* The stack pointer and the result at an exit: registers, or NONE for
+	 * what the plan names, and for the result what is added. */
+	uint8_t sp, result, pad[6];
+	uint64_t add;
 };
 
 enum array_when { ARRAY_NEVER, ARRAY_AT_ENTRY, ARRAY_AT_EXIT };
