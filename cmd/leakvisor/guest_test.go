@@ -58,6 +58,9 @@ func (r *guestRun) start(t *testing.T, g *guests.Guest, script string, modules [
 	}
 	args := []string{"run", "--kernel", r.kernel, "--vmlinux", r.vmlinux, "--initrd", r.initrd,
 		"--append", "quiet panic=-1", "--timeout", deadline.String(), "--console", r.path("console"), "--format", "json", "--output", r.path("report"), "--hv", "qemu"}
+	if g.DTB != "" {
+		args = append(args, "--dtb", g.DTB)
+	}
 	r.cmd = exec.Command(os.Args[0], append(args, flags...)...)
 	r.cmd.Env = append(append(os.Environ(), asLeakvisor+"=1"), r.env...)
 	r.cmd.Stderr = &r.stderr
@@ -198,7 +201,7 @@ sleep 1
 func TestGroundTruth(t *testing.T) {
 	guests.Each(t, func(t *testing.T, g *guests.Guest) {
 		modules := []guests.Built{guests.Module(t, g, "holder"), guests.Module(t, g, "groundtruth"), guests.Module(t, g, "rmmodleak")}
-		for cpus := 1; cpus <= min(2, g.CPUs(t)); cpus++ {
+		for cpus := 1; cpus <= min(2, g.MaxCPUs(t)); cpus++ {
 			t.Run(fmt.Sprintf("cpus=%d", cpus), func(t *testing.T) {
 				groundTruth(t, g, modules, "--smp", fmt.Sprint(cpus))
 			})
@@ -344,7 +347,7 @@ func record(o *report.Orphan) string {
 // nothing, at any age, no pages either.
 func TestCleanBoot(t *testing.T) {
 	guests.Each(t, func(t *testing.T, g *guests.Guest) {
-		for cpus := 1; cpus <= min(2, g.CPUs(t)); cpus++ {
+		for cpus := 1; cpus <= min(2, g.MaxCPUs(t)); cpus++ {
 			t.Run(fmt.Sprintf("cpus=%d", cpus), func(t *testing.T) {
 				var r guestRun
 				r.start(t, g, "sleep 100 &\nuname -a", nil, "--smp", fmt.Sprint(cpus), "--track", "slab,vmalloc,percpu,pages")
