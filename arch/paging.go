@@ -91,6 +91,8 @@ type Level struct {
 	// value otherwise.
 	Absent Match
 	Frame  uint64
+	// FrameShift is how far to the left of its place an address is in an entry.
+	FrameShift uint
 }
 
 // Match is a condition on a word: the bits of Mask are those of Value. The
@@ -104,6 +106,12 @@ func AllClear(mask uint64) Match { return Match{mask, 0} }
 
 // Holds says whether the condition holds for v.
 func (m Match) Holds(v uint64) bool { return m.Mask != 0 && v&m.Mask == m.Value }
+
+// Address returns the physical address in an entry of a level, which Resolve
+// has returned: of a table or of memory. It is false where there can be none.
+func (p *Paging) Address(l Level, entry uint64) (phys uint64, ok bool) {
+	return entry & l.Frame >> l.FrameShift, true
+}
 
 // Resolve returns a level with everything that it takes from p filled in.
 func (p *Paging) Resolve(l Level) Level {

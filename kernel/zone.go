@@ -208,7 +208,8 @@ func (k *Kernel) firstTable(table PFN, level int) (PFN, bool) {
 		}
 		e := p.Entry(k.arch, b)
 		if !l.Absent.Holds(e) && !l.Leaf.Holds(e) {
-			return PFN(e & l.Frame >> p.PageShift), true
+			at, ok := p.Address(l, e)
+			return PFN(at >> p.PageShift), ok
 		}
 	}
 	return 0, false
