@@ -19,6 +19,10 @@ const registers = 64
 // (arch/tile/include/uapi/arch/abi.h and gcc's config/tilegx/tilegx.h).
 const PC = "pc"
 
+// PageTable is where the hypervisor keeps what hv_install_context gave it, the
+// physical address of the page tables; zero before. It is as good as a register.
+const PageTable = "page_table"
+
 // named are the registers with names of their own: abi.h.
 var named = [...]string{53: "tp", 54: "sp", 55: "lr", 56: "sn", 57: "idn0", 58: "idn1", 59: "udn0", 60: "udn1", 61: "udn2", 62: "udn3", 63: "zero"}
 
@@ -77,10 +81,12 @@ func GX() *arch.Arch {
 				{Name: "pmd", Shift: 24, Bits: 8, Leaf: arch.AllSet(1 << 8), Frame: ptfn, FrameShift: ptfnShift}, // HV_PTE_PAGE
 				{Name: "pte", Shift: 16, Bits: 8, Frame: ptfn, FrameShift: ptfnShift},
 			},
-			Absent:      arch.AllClear(1),           // HV_PTE_PRESENT
-			Frame:       ^uint64(1<<tableAlign - 1), // of a root
-			RootSymbols: []string{"swapper_pg_dir"},
-			TaskTables:  true,
+			Absent:       arch.AllClear(1),           // HV_PTE_PRESENT
+			Frame:        ^uint64(1<<tableAlign - 1), // of a root
+			RootSymbols:  []string{"swapper_pg_dir"},
+			RootRegister: PageTable,
+			TaskTables:   true,
+			Off:          arch.RegisterMatch{Register: PageTable, Match: arch.AllClear(1<<64 - 1)},
 		},
 		Linux: arch.Linux{
 			Text:       0xffff_fff7_0000_0000, // MEM_SV_START
@@ -100,5 +106,7 @@ func regs() []arch.Reg {
 	for i := range registers {
 		out = append(out, arch.Reg{Name: Name(i), DWARF: i, GDB: i, Size: 8})
 	}
-	return append(out, arch.Reg{Name: PC, DWARF: registers, GDB: registers, Size: 8})
+	return append(out,
+		arch.Reg{Name: PC, DWARF: registers, GDB: registers, Size: 8},
+		arch.Reg{Name: PageTable, DWARF: -1, GDB: -1, Size: 8})
 }

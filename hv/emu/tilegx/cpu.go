@@ -23,6 +23,7 @@ type CPU struct {
 	sprs   map[uint64]uint64
 	space  *guestmem.AddressSpace // nil for physical addresses
 	arch   *arch.Arch
+	root   uint64 // of space
 	napped bool
 }
 
@@ -62,8 +63,11 @@ func (c *CPU) Memory() guestmem.Memory { return c.tlb }
 
 // Register implements emu.CPU.
 func (c *CPU) Register(name string) (uint64, bool) {
-	if name == tile.PC {
+	switch name {
+	case tile.PC:
 		return c.pc, true
+	case tile.PageTable:
+		return c.root, true
 	}
 	r, ok := tile.Register(name)
 	if !ok {

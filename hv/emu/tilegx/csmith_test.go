@@ -34,7 +34,8 @@ func setting(t *testing.T, name string, without int) int {
 	return n
 }
 
-// Random C programs print the same checksum here as on the host. Their code is
+// Random C programs print the same checksum here as on the host (those with packed
+// structures would use what is not aligned through pointers). Their code is
 // also disassembled as binutils' objdump does it.
 func TestCsmith(t *testing.T) {
 	csmith, err := exec.LookPath("csmith")
@@ -49,7 +50,7 @@ func TestCsmith(t *testing.T) {
 	compared, bundles, endless := 0, 0, 0
 	for ; compared < n && !t.Failed(); seed++ {
 		source := filepath.Join(c.dir, "random.c")
-		command(t, csmith, "--seed", strconv.Itoa(seed), "--no-float", "--output", source)
+		command(t, csmith, "--seed", strconv.Itoa(seed), "--no-float", "--no-packed-struct", "--output", source)
 		host := filepath.Join(c.dir, "host")
 		command(t, "gcc", "-w", "-O1", "-I/usr/include/csmith", "-o", host, source)
 		want, err := limited(host, time.Second)

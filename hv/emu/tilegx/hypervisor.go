@@ -33,7 +33,7 @@ func (c *CPU) hypercall() error {
 		if err != nil {
 			return err
 		}
-		c.space = space
+		c.space, c.root = space, c.r[callArg0]
 		c.tlb.Flush()
 		c.blocks.Flush()
 	case callFlushASID, callFlushPage, callFlushPages:
