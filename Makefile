@@ -15,6 +15,8 @@ ALL_GUESTS := x86_64-6.1-cloud x86_64-6.12-cloud x86_64-6.1
 # Guests of other architectures; ARCH is the first part of a name.
 ARCH ?= arm64
 FOREIGN_GUESTS := i386-6.1 arm64-6.1-cloud armhf-6.1 ppc64le-6.1 s390x-6.1
+# Guests with the compilers and emulators that leaklab needs: docs/leaklab.md.
+LEAKLAB_TOOLS := i386-6.1 arm64-6.1-cloud s390x-6.1
 ARCH_GUESTS := $(filter $(ARCH)-%,$(FOREIGN_GUESTS))
 FUZZTIME ?= 5s
 # Debian's source package of the kernel for "make oracle".
@@ -23,7 +25,7 @@ ORACLE ?= linux-source-6.1
 TESTFLAGS ?=
 STATICCHECK := $(GO) tool -modfile=.ci/tools.mod staticcheck
 
-.PHONY: build setup guest guests test test-unit test-kernels test-arch \
+.PHONY: build setup guest guests leaklab-tools test test-unit test-kernels test-arch \
 	test-arch-all test-race lint \
 	fuzz-short bench bench-overhead bench-scan bench-symbols bench-kvm test-kvm oracle \
 	demo demo-initramfs clean
@@ -40,13 +42,16 @@ guest: setup
 guests: setup
 	@for guest in $(ALL_GUESTS); do scripts/guest.sh $$guest >/dev/null; done
 
+leaklab-tools:
+	@scripts/setup.sh $(LEAKLAB_TOOLS)
+
 # Nothing may be missing here.
-test: guest
+test: guest leaklab-tools
 	LEAKVISOR_REQUIRE_GUESTS=1 LEAKVISOR_GUESTS=$(GUEST) \
 		$(GO) test -timeout 30m $(TESTFLAGS) ./...
 
 # The same tests on all the kernels.
-test-kernels: guests
+test-kernels: guests leaklab-tools
 	LEAKVISOR_REQUIRE_GUESTS=1 LEAKVISOR_GUESTS="$(ALL_GUESTS)" \
 		$(GO) test -timeout 60m $(TESTFLAGS) ./...
 

@@ -18,8 +18,6 @@ type Leaklab struct {
 	Arch string
 	// Emulator is the QEMU program that runs it; empty where Leakvisor does.
 	Emulator string
-	// PageSize is in bytes.
-	PageSize uint64
 
 	cross string // prefix of the compiler
 	setup string // a guest with the same tools, or the toolchain's script
@@ -28,10 +26,11 @@ type Leaklab struct {
 // Leaklabs lists the architectures that leaklab runs on.
 func Leaklabs() []Leaklab {
 	return []Leaklab{
-		{"x86_64", "qemu-system-x86_64", 4 << 10, "x86_64-linux-gnu-", "x86_64-6.1-cloud"},
-		{"arm64", "qemu-system-aarch64", 4 << 10, "aarch64-linux-gnu-", "arm64-6.1-cloud"},
-		{"s390x", "qemu-system-s390x", 4 << 10, "s390x-linux-gnu-", "s390x-6.1"},
-		{"tilegx", "", 64 << 10, "tilegx-linux-", "tilegx.sh"},
+		{"x86_64", "qemu-system-x86_64", "x86_64-linux-gnu-", "x86_64-6.1-cloud"},
+		{"i386", "qemu-system-i386", "i686-linux-gnu-", "i386-6.1"},
+		{"arm64", "qemu-system-aarch64", "aarch64-linux-gnu-", "arm64-6.1-cloud"},
+		{"s390x", "qemu-system-s390x", "s390x-linux-gnu-", "s390x-6.1"},
+		{"tilegx", "", "tilegx-linux-", "tilegx.sh"},
 	}
 }
 

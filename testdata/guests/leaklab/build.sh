@@ -5,7 +5,8 @@
 # usage: build.sh ARCH OUTPUT
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
-arch=$here/arch/$1 output=$2
+arch=arch/$1 output=$(realpath "$2")
+cd "$here" # no path of this machine gets into the file
 [ -d "$arch" ] || { echo "build.sh: no architecture $1" >&2; exit 2; }
 gcc=${CC:-${CROSS-}gcc}
 read -ra flags <"$arch/flags"
@@ -14,13 +15,13 @@ flags+=(
 	-ffreestanding -fno-builtin -fno-tree-loop-distribute-patterns
 	-fno-stack-protector -fno-pic -fno-common -fno-asynchronous-unwind-tables
 	-fno-strict-aliasing -fdebug-prefix-map="$here"=testdata/guests/leaklab
-	-I"$arch" -I"$here"
+	-I"$arch" -I.
 )
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-"$gcc" "${flags[@]}" -E -P -x assembler-with-cpp -o "$work/vmlinux.lds" "$here/vmlinux.lds.S"
+"$gcc" "${flags[@]}" -E -P -x assembler-with-cpp -o "$work/vmlinux.lds" vmlinux.lds.S
 objects=()
-for source in "$arch"/boot.S "$arch"/*.c "$here"/*.c; do
+for source in "$arch"/boot.S "$arch"/*.c *.c; do
 	object=$work/$(basename "${source%.*}").o
 	"$gcc" "${flags[@]}" -c -o "$object" "$source"
 	objects+=("$object")

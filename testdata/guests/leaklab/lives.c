@@ -72,8 +72,8 @@ static noinline void plant_live_percpu_static(void)
 void **percpu;
 static noinline void plant_live_percpu(void)
 {
-	percpu = __alloc_percpu(4 * sizeof(void *), sizeof(void *));
-	planted_n(0, percpu, 4 * sizeof(void *));
+	percpu = __alloc_percpu(32, sizeof(void *));
+	planted_n(0, percpu, 32);
 	*per_cpu_ptr(percpu + 2, 1) = plant_alloc();
 	planted_n(1, *per_cpu_ptr(percpu + 2, 1), SIZE);
 }

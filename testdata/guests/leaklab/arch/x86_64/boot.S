@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Entry by the PVH protocol (docs/misc/pvh.pandoc in Xen), in 32-bit mode
- * without paging: what QEMU's -kernel makes of an ELF file with this note.
+ * The file's entry is that of Linux's 64-bit boot protocol, for Leakvisor's own
+ * machine. QEMU takes the one that the note names, by the PVH protocol
+ * (docs/misc/pvh.pandoc in Xen): in 32-bit mode without paging.
  */
 #include "link.h"
 
@@ -13,13 +14,21 @@
 	.balign 4
 	.long	4, 8, 18	/* XEN_ELFNOTE_PHYS32_ENTRY */
 	.asciz	"Xen"
-	.quad	_start - LOAD_OFFSET
+	.quad	pvh_start - LOAD_OFFSET
 
 	.section .head.text, "ax"
-	.code32
 	.globl _start
 	.type _start, @function
 _start:
+	movl	$(early_top_pgt - LOAD_OFFSET), %eax
+	movq	%rax, %cr3
+	movq	$high_entry, %rax
+	jmp	*%rax
+	.size _start, . - _start
+
+	.code32
+	.type pvh_start, @function
+pvh_start:
 	cli
 	cld
 	movl	$(early_top_pgt - LOAD_OFFSET), %eax
@@ -39,7 +48,7 @@ _start:
 	.code64
 1:	movq	$high_entry, %rax
 	jmp	*%rax
-	.size _start, . - _start
+	.size pvh_start, . - pvh_start
 
 	.type high_entry, @function
 high_entry:
@@ -59,7 +68,17 @@ high_entry:
 	.cfi_endproc
 	.size high_entry, . - high_entry
 
+	/* Functions begin with a nop and return by a jump to here, as Linux's do. */
 	.text
+	.globl __x86_return_thunk
+	.type __x86_return_thunk, @function
+__x86_return_thunk:
+	.cfi_startproc
+	ret
+	int3
+	.cfi_endproc
+	.size __x86_return_thunk, . - __x86_return_thunk
+
 	.globl __switch_to
 	.type __switch_to, @function
 __switch_to:
