@@ -38,6 +38,8 @@ type Arch struct {
 	Text Disassembler
 	// QEMU says how qemu-system runs it; nil where QEMU cannot.
 	QEMU *QEMU
+	// Interpreted says that Leakvisor has an interpreter for it (hv/emu).
+	Interpreted bool
 }
 
 // ELF identifies an architecture in an ELF header.
@@ -163,8 +165,12 @@ type Linux struct {
 }
 
 // Member is a member of a structure that Register points to; without one it
-// lies at address zero.
-type Member struct{ Register, Struct, Member string }
+// lies at address zero. Align is what the register is rounded down to first, a
+// power of two in bytes; zero for none.
+type Member struct {
+	Register, Struct, Member string
+	Align                    uint64
+}
 
 // CPUStack names a variable that points to a stack: per-CPU, or an array by
 // CPU. With a Struct it points to that instead, whose Member is the pointer.

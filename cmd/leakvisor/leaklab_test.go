@@ -21,6 +21,10 @@ var update = flag.Bool("update", false, "rewrite golden files")
 func TestLeaklab(t *testing.T) {
 	for _, l := range guests.Leaklabs() {
 		t.Run(l.Arch, func(t *testing.T) {
+			if l.Emulator == "" {
+				leaklab(t, l, "--hv", hvEmu)
+				return
+			}
 			leaklab(t, l)
 		})
 	}
