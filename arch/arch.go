@@ -30,10 +30,16 @@ type Arch struct {
 	// Linux holds the kernel's names and layout constants.
 	Linux Linux
 
+	// Adapt returns the row for a kernel of which constant tells the value of
+	// enumerations' constants, found near functions; nil where all are alike.
+	Adapt func(constant func(name string, near ...string) (int64, bool)) *Arch
+
 	// Text finds function exits; nil where there is no disassembler.
 	Text Disassembler
 	// QEMU says how qemu-system runs it; nil where QEMU cannot.
 	QEMU *QEMU
+	// Interpreted says that Leakvisor has an interpreter for it (hv/emu).
+	Interpreted bool
 }
 
 // ELF identifies an architecture in an ELF header.
@@ -113,6 +119,10 @@ type Linux struct {
 	// TextEnd is the first address behind which firmware may run before the
 	// kernel does; zero for none.
 	TextEnd uint64
+	// Entry is the function from which on the kernel is where it stays, for
+	// kernels that move themselves; what runs at or above Text before it, an
+	// unpacker too, is passed over. Empty where the first code is the kernel's.
+	Entry string
 	// SlideAlign is the alignment of the KASLR slide, in bytes; zero where
 	// the kernel is never moved.
 	SlideAlign uint64
@@ -155,16 +165,23 @@ type Linux struct {
 }
 
 // Member is a member of a structure that Register points to; without one it
-// lies at address zero.
-type Member struct{ Register, Struct, Member string }
+// lies at address zero. Align is what the register is rounded down to first, a
+// power of two in bytes; zero for none.
+type Member struct {
+	Register, Struct, Member string
+	Align                    uint64
+}
 
 // CPUStack names a variable that points to a stack: per-CPU, or an array by
 // CPU. With a Struct it points to that instead, whose Member is the pointer.
 type CPUStack struct {
 	Symbol         string
 	Struct, Member string
-	Top            bool   // it points to the stack's end, or shortly before
-	Size           uint64 // in bytes; zero for that of a task's
+	Top            bool // it points to the stack's end, or shortly before
+	// Link is how far below the stack's end, in bytes, the stack pointer is
+	// kept that was in use before; zero where it is not.
+	Link uint64
+	Size uint64 // in bytes; zero for that of a task's
 }
 
 // Base is an address that the kernel keeps in a variable, or else has as a
@@ -182,6 +199,14 @@ type QEMU struct {
 	CPU     string // -cpu, empty for the machine's default
 	Console string // console= argument for the kernel command line
 	Append  string // more of that, for want of real hardware; mostly empty
+	// CPUs is how many the machine has that Linux can use; zero for any number.
+	CPUs int
+	// RAM is QEMU's name of the machine's memory, for machines that have their
+	// own and take no other; mostly empty.
+	RAM string
+	// ByNumber says that QEMU does not list the registers to plugins. They are
+	// read by their GDB numbers, with a function that QEMU need not export.
+	ByNumber bool
 }
 
 // Exit is one way out of a function.
@@ -191,8 +216,20 @@ type Exit struct {
 	// Pop is what the instruction itself, or the one in its delay slot, adds to
 	// the stack pointer, in bytes.
 	Pop uint64
+	// SP is the register that has the stack pointer which the function was
+	// entered with, less Pop; empty for Call.SP.
+	SP string
+	// Result is what the instruction in the delay slot makes the result; nil
+	// where Call.Result has it before.
+	Result *Sum
 	// If is when it leaves; nil for always.
 	If *Condition
+}
+
+// Sum is a register, or zero without one, and what is added.
+type Sum struct {
+	Register string
+	Add      uint64
 }
 
 // Body is where a function's code is and which jumps return from it: what all
@@ -243,6 +280,16 @@ type Follower interface {
 	// found behind each of its instructions, as long as they go straight on;
 	// the first Held is before them. It ends where nothing is certain.
 	Follow(code []byte, from string) []Held
+}
+
+// Framer is what a Disassembler may be besides, for code whose frames are
+// not chained.
+type Framer interface {
+	// Frame reads from the code of a function, up to a call in it, what frame
+	// the function has at that call: its size in bytes, by which the caller's
+	// stack pointer is higher, and where in it the return address is. It is
+	// false for code that does not keep one.
+	Frame(code []byte) (size, ret uint64, ok bool)
 }
 
 // Held are the registers with a value, behind so many bytes of code.

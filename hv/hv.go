@@ -65,9 +65,10 @@ type Tracer interface {
 
 // Handler is what a Tracer tells.
 type Handler interface {
-	// KernelEntered is called once, before the instruction at the first
-	// address at or above arch.Linux.Text runs, with up to 64 bytes of the
-	// code there. It returns what to hook. An error ends the run.
+	// KernelEntered is called before the instruction at the first address at
+	// or above arch.Linux.Text runs, with up to 64 bytes of the code there. It
+	// returns what to hook; or nil where that is not the kernel yet: then it is
+	// called again for other code there. An error ends the run.
 	KernelEntered(pc guestmem.GVA, code []byte) (*Plan, error)
 	// Event is called for each event in the order in which they happened.
 	// ev and its slices are valid during the call only. For a hook with Sync
@@ -120,9 +121,11 @@ type Hook struct {
 
 // ExitPoint is an instruction that returns; see arch.Exit.
 type ExitPoint struct {
-	Addr guestmem.GVA
-	Pop  uint64
-	If   *arch.Condition
+	Addr   guestmem.GVA
+	Pop    uint64
+	SP     string
+	Result *arch.Sum
+	If     *arch.Condition
 }
 
 // Array says which words to copy with an event of a bulk function. The zero
@@ -145,7 +148,8 @@ const (
 )
 
 // Fetch is one read of guest memory at an event: Size bytes (at most 16) at
-// base+Offset. The base is the register Reg; or, with Reg empty and Prev
+// base+Offset. The base is the register Reg, rounded down to a multiple of
+// Align, a power of two, if that is not zero; or, with Reg empty and Prev
 // positive, the word that Context fetch number Prev-1 read; or else zero. A
 // fetch that cannot be read gives zero bytes.
 type Fetch struct {
@@ -153,6 +157,7 @@ type Fetch struct {
 	Prev   int
 	Offset uint64
 	Size   int
+	Align  uint64
 }
 
 // Kind is an event's kind.

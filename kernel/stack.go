@@ -166,7 +166,7 @@ func (s *stackScan) leave(c *CPUStack, sp, fp guestmem.GVA) (guestmem.GVA, bool)
 // upper half of a split address space, or at or above the direct map. Where
 // neither is known it may always be the kernel's.
 func (k *Kernel) inKernel(a guestmem.GVA) bool {
-	if p := k.arch.Paging; p != nil && (p.Canonical || p.High != 0) {
+	if p := k.arch.Paging; p != nil && (p.Canonical || p.High != nil) {
 		return int64(a) < 0
 	}
 	direct, err := k.DirectMap()

@@ -204,13 +204,14 @@ func (k *Kernel) firstTable(table PFN, level int) (PFN, bool) {
 	}
 	base := guestmem.GPA(uint64(table) << p.PageShift)
 	for i := range n {
-		b, err := k.phys.ViewPhys(base+guestmem.GPA(i*p.EntrySize), p.EntrySize)
-		if err != nil || len(b) < p.EntrySize {
+		b, err := k.phys.ViewPhys(base+guestmem.GPA(i*l.EntrySize), l.EntrySize)
+		if err != nil || len(b) < l.EntrySize {
 			return 0, false
 		}
 		e := p.Entry(k.arch, b)
 		if !l.Absent.Holds(e) && !l.Leaf.Holds(e) {
-			return PFN(e & l.Frame >> p.PageShift), true
+			at, ok := p.Address(l, e)
+			return PFN(at >> p.PageShift), ok
 		}
 	}
 	return 0, false

@@ -24,7 +24,7 @@ type Unwinder interface {
 	// Where an interrupt or exception is on the stack, the address is that of
 	// the interrupted instruction; the trace goes on behind it.
 	Unwind(seq uint64, pc, sp guestmem.GVA, fp uint64, stack []byte, out []guestmem.GVA) (n int, complete bool)
-	// Method names how it works, for people: "ORC", "EHABI", "back chain", "frame pointers", "CFI".
+	// Method names how it works, for people: "ORC", "EHABI", "back chain", "frame pointers", "prologues", "CFI".
 	Method() string
 }
 
@@ -56,7 +56,7 @@ func (u *unwinder) Unwind(seq uint64, pc, sp guestmem.GVA, fp uint64, stack []by
 
 // Unwinder returns the way to unwind that the kernel is built for: by ORC
 // tables, else by those of ARM's exception handling ABI, else by back
-// chains, frame pointers or .debug_frame. It wraps ErrNotFound where there is none.
+// chains, frame pointers, the functions' code or .debug_frame. It wraps ErrNotFound where there is none.
 func (s *Space) Unwinder() (Unwinder, error) {
 	a := s.im.arch
 	orc, err := newORCUnwinder(s)
@@ -82,6 +82,13 @@ func (s *Space) Unwinder() (Unwinder, error) {
 	}
 	if s.im.keepsFramePointers() {
 		return &unwinder{a, "frame pointers", newFrameWalker(s)}, nil
+	}
+	reader, err := newPrologueReader(s)
+	if err == nil {
+		return &unwinder{a, "prologues", reader}, nil
+	}
+	if !known(err) {
+		return nil, err
 	}
 	cfi, err := newCFIUnwinder(s)
 	if err != nil {

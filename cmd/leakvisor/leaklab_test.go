@@ -23,6 +23,10 @@ func TestLeaklab(t *testing.T) {
 	for _, l := range guests.Leaklabs() {
 		for cpus := 1; cpus <= l.CPUs; cpus++ {
 			t.Run(fmt.Sprintf("%s/cpus=%d", l.Arch, cpus), func(t *testing.T) {
+				if l.Emulator == "" {
+					leaklab(t, l, cpus, "--hv", hvEmu)
+					return
+				}
 				leaklab(t, l, cpus)
 			})
 		}

@@ -12,6 +12,7 @@
 struct thread_info {
 	unsigned long flags;
 	int preempt_count;
+	struct task_struct *task; /* in one at a stack's low end */
 };
 
 struct task_struct {
