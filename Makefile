@@ -23,7 +23,7 @@ ORACLE ?= linux-source-6.1
 TESTFLAGS ?=
 STATICCHECK := $(GO) tool -modfile=.ci/tools.mod staticcheck
 
-.PHONY: build setup guest guests test test-unit test-kernels test-arch \
+.PHONY: build setup guest guests toolchains test test-unit test-kernels test-arch \
 	test-arch-all test-race lint \
 	fuzz-short bench bench-overhead bench-scan bench-symbols bench-kvm test-kvm oracle \
 	demo demo-initramfs clean
@@ -40,8 +40,13 @@ guest: setup
 guests: setup
 	@for guest in $(ALL_GUESTS); do scripts/guest.sh $$guest >/dev/null; done
 
+# Assemblers and compilers that no distribution has.
+toolchains:
+	@scripts/setup.sh -- bison flex >/dev/null
+	@scripts/toolchain/metag.sh >/dev/null
+
 # Nothing may be missing here.
-test: guest
+test: guest toolchains
 	LEAKVISOR_REQUIRE_GUESTS=1 LEAKVISOR_GUESTS=$(GUEST) \
 		$(GO) test -timeout 30m $(TESTFLAGS) ./...
 
