@@ -75,6 +75,9 @@ type Call struct {
 	// BackChain is how frames are chained where each has its caller's address
 	// and the registers saved in it.
 	BackChain *BackChain
+	// StackUp says that the stack grows to higher addresses: what is in use of
+	// it lies below SP, and the frame of a caller below that of a callee.
+	StackUp bool
 	// Signed are the bits of a saved return address that pointer
 	// authentication may have changed; in the kernel's addresses all are set.
 	Signed uint64
@@ -133,6 +136,12 @@ type Linux struct {
 	// lacks are skipped. When all have run, function entries and returns have
 	// their final form.
 	TextPatchers []string
+	// SwitchedSize is how many bytes from there on are in use of a stack that
+	// grows upward.
+	SwitchedSize uint64
+	// SymbolPrefix is what the symbol of a C name begins with in the ELF file,
+	// and the name does not; mostly empty.
+	SymbolPrefix string
 	// StackSize is THREAD_SIZE in bytes where the types do not say it
 	// (sizeof union thread_union); zero otherwise.
 	StackSize uint64
@@ -156,7 +165,12 @@ type Linux struct {
 
 // Member is a member of a structure that Register points to; without one it
 // lies at address zero.
-type Member struct{ Register, Struct, Member string }
+type Member struct {
+	Register, Struct, Member string
+	// Align is what Register is to be rounded down to a multiple of, for one
+	// that points into the structure's stack; zero for none.
+	Align uint64
+}
 
 // CPUStack names a variable that points to a stack: per-CPU, or an array by
 // CPU. With a Struct it points to that instead, whose Member is the pointer.

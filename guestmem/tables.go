@@ -5,12 +5,12 @@ package guestmem
 // is told twice. Tables outside of RAM are left out.
 func (s *AddressSpace) Tables(fn func(Range[GPA]) bool) {
 	if !s.off && len(s.levels) > 0 {
-		s.tables(s.root, 0, fn)
+		s.tables(s.root, 0, 0, fn)
 	}
 }
 
-func (s *AddressSpace) tables(table GPA, level int, fn func(Range[GPA]) bool) {
-	l, entry := s.levels[level], s.arch.Paging.EntrySize
+func (s *AddressSpace) tables(table GPA, level int, larger uint, fn func(Range[GPA]) bool) {
+	l, entry := enlarge(s.levels[level], larger), s.arch.Paging.EntrySize
 	r := Range[GPA]{Start: table, End: table + GPA(uint64(entry)<<l.Bits)}
 	b, err := s.phys.ViewPhys(r.Start, int(r.Size()))
 	if err != nil || !fn(r) || level == len(s.levels)-1 {
@@ -18,7 +18,7 @@ func (s *AddressSpace) tables(table GPA, level int, fn func(Range[GPA]) bool) {
 	}
 	for ; len(b) >= entry; b = b[entry:] {
 		if e := s.arch.Paging.Entry(s.arch, b); !l.Absent.Holds(e) && !l.Leaf.Holds(e) {
-			s.tables(GPA(e&l.Frame), level+1, fn)
+			s.tables(GPA(e&l.Frame), level+1, uint(l.Larger.Of(e)), fn)
 		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/leakvisor/leakvisor/arch"
 	"github.com/leakvisor/leakvisor/arch/arm"
+	"github.com/leakvisor/leakvisor/arch/metag"
 	"github.com/leakvisor/leakvisor/arch/ppc"
 	"github.com/leakvisor/leakvisor/arch/s390"
 	"github.com/leakvisor/leakvisor/arch/x86"
@@ -21,6 +22,7 @@ func Archs() []*arch.Arch {
 		arm.ARMv7(),
 		ppc.PPC64LE(),
 		s390.S390X(),
+		metag.Meta2(),
 	}
 }
 
