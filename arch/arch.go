@@ -34,6 +34,8 @@ type Arch struct {
 	Text Disassembler
 	// QEMU says how qemu-system runs it; nil where QEMU cannot.
 	QEMU *QEMU
+	// Interpreted says that Leakvisor has an interpreter for it (hv/emu).
+	Interpreted bool
 }
 
 // ELF identifies an architecture in an ELF header.
@@ -164,12 +166,11 @@ type Linux struct {
 }
 
 // Member is a member of a structure that Register points to; without one it
-// lies at address zero.
+// lies at address zero. Align is what the register is rounded down to first, a
+// power of two in bytes; zero for none.
 type Member struct {
 	Register, Struct, Member string
-	// Align is what Register is to be rounded down to a multiple of, for one
-	// that points into the structure's stack; zero for none.
-	Align uint64
+	Align                    uint64
 }
 
 // CPUStack names a variable that points to a stack: per-CPU, or an array by

@@ -94,6 +94,8 @@ type Level struct {
 	// value otherwise.
 	Absent Match
 	Frame  uint64
+	// FrameShift is how far to the left of its place an address is in an entry.
+	FrameShift uint
 }
 
 // Field is some bits of a word, from Shift up; without Bits there is none.
@@ -113,6 +115,12 @@ func AllClear(mask uint64) Match { return Match{mask, 0} }
 
 // Holds says whether the condition holds for v.
 func (m Match) Holds(v uint64) bool { return m.Mask != 0 && v&m.Mask == m.Value }
+
+// Address returns the physical address in an entry of a level, which Resolve
+// has returned: of a table or of memory. It is false where there can be none.
+func (p *Paging) Address(l Level, entry uint64) (phys uint64, ok bool) {
+	return entry & l.Frame >> l.FrameShift, true
+}
 
 // Resolve returns a level with everything that it takes from p filled in.
 func (p *Paging) Resolve(l Level) Level {

@@ -122,7 +122,10 @@ func (s *AddressSpace) Translate(gva GVA) (GPA, uint64, error) {
 		if l.Absent.Holds(e) {
 			return 0, 0, &AddressError{Addr: uint64(gva), Reason: l.Name + " entry is not present"}
 		}
-		frame := e & l.Frame
+		frame, ok := p.Address(l, e)
+		if !ok {
+			return 0, 0, &AddressError{Addr: uint64(gva), Reason: l.Name + " entry has an impossible address"}
+		}
 		if i == len(s.levels)-1 || l.Leaf.Holds(e) {
 			size := uint64(1) << l.Shift
 			off := uint64(gva) & (size - 1)

@@ -18,7 +18,9 @@ func (s *AddressSpace) tables(table GPA, level int, larger uint, fn func(Range[G
 	}
 	for ; len(b) >= entry; b = b[entry:] {
 		if e := s.arch.Paging.Entry(s.arch, b); !l.Absent.Holds(e) && !l.Leaf.Holds(e) {
-			s.tables(GPA(e&l.Frame), level+1, uint(l.Larger.Of(e)), fn)
+			if next, ok := s.arch.Paging.Address(l, e); ok {
+				s.tables(GPA(next), level+1, uint(l.Larger.Of(e)), fn)
+			}
 		}
 	}
 }

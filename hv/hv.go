@@ -146,7 +146,8 @@ const (
 )
 
 // Fetch is one read of guest memory at an event: Size bytes (at most 16) at
-// base+Offset. The base is the register Reg; or, with Reg empty and Prev
+// base+Offset. The base is the register Reg, rounded down to a multiple of
+// Align, a power of two, if that is not zero; or, with Reg empty and Prev
 // positive, the word that Context fetch number Prev-1 read; or else zero. A
 // fetch that cannot be read gives zero bytes.
 type Fetch struct {
@@ -154,9 +155,7 @@ type Fetch struct {
 	Prev   int
 	Offset uint64
 	Size   int
-	// Align is a power of two that the base is rounded down to a multiple of;
-	// zero for none. Backends that cannot refuse the plan.
-	Align uint64
+	Align  uint64
 }
 
 // Kind is an event's kind.

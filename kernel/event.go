@@ -10,9 +10,9 @@ import (
 )
 
 // Fetch is one read of guest memory at an event: Size bytes at base+Offset.
-// The base is the register Reg; or, with Reg empty and Prev positive, the
-// word that fetch number Prev-1 read; or else zero. It is rounded down to a
-// multiple of Align, if that is not zero.
+// The base is the register Reg, rounded down to a multiple of Align if that is
+// not zero; or, with Reg empty and Prev positive, the word that fetch number
+// Prev-1 read; or else zero.
 type Fetch struct {
 	Reg    string
 	Prev   int
@@ -111,7 +111,7 @@ func newEventContext(info debugInfo, slide uint64) (*EventContext, error) {
 	} else if m, ok := l.opt("task_struct", "thread_info.preempt_count", "thread_info.preempt.count"); ok {
 		c.preempt = member(m, 4)
 	} else if m, ok := c.preemptIn(l, in); ok {
-		c.preempt = add(Fetch{Reg: in.Register, Offset: m.Offset, Size: 4, Align: in.Align})
+		c.preempt = add(Fetch{Reg: in.Register, Align: in.Align, Offset: m.Offset, Size: 4})
 	} else {
 		return nil, &MissingError{Names: []string{"per-CPU symbol __preempt_count"}}
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/leakvisor/leakvisor/arch/metag"
 	"github.com/leakvisor/leakvisor/arch/ppc"
 	"github.com/leakvisor/leakvisor/arch/s390"
+	"github.com/leakvisor/leakvisor/arch/tile"
 	"github.com/leakvisor/leakvisor/arch/x86"
 )
 
@@ -22,6 +23,7 @@ func Archs() []*arch.Arch {
 		arm.ARMv7(),
 		ppc.PPC64LE(),
 		s390.S390X(),
+		tile.GX(),
 		metag.Meta2(),
 	}
 }

@@ -52,7 +52,8 @@ func Meta2() *arch.Arch {
 			CurrentIn:    &arch.Member{Register: "A0StP", Align: stackSize, Struct: "thread_info", Member: "task"},
 			IRQStacks:    []arch.CPUStack{{Symbol: "hardirq_ctx"}, {Symbol: "softirq_ctx"}},
 		},
-		Text: text{},
+		Text:        text{},
+		Interpreted: true,
 	}
 }
 

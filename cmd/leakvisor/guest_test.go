@@ -46,7 +46,6 @@ func (r *guestRun) start(t *testing.T, g *guests.Guest, script string, modules [
 	if _, err := exec.LookPath(g.Emulator); err != nil {
 		guests.Missing(t, g.Emulator, "scripts/setup.sh "+g.Name+" installs it")
 	}
-	r.dir = t.TempDir()
 	if r.kernel == "" {
 		r.kernel = g.Kernel
 	}
@@ -56,8 +55,15 @@ func (r *guestRun) start(t *testing.T, g *guests.Guest, script string, modules [
 	if r.initrd == "" {
 		r.initrd = guests.Initramfs(t, g, script, modules...)
 	}
-	args := []string{"run", "--kernel", r.kernel, "--vmlinux", r.vmlinux, "--initrd", r.initrd,
-		"--append", "quiet panic=-1", "--timeout", deadline.String(), "--console", r.path("console"), "--format", "json", "--output", r.path("report"), "--hv", "qemu"}
+	r.launch(t, append([]string{"--initrd", r.initrd, "--append", "quiet panic=-1"}, flags...)...)
+}
+
+// launch starts the program on r's kernel.
+func (r *guestRun) launch(t *testing.T, flags ...string) {
+	t.Helper()
+	r.dir = t.TempDir()
+	args := []string{"run", "--kernel", r.kernel, "--vmlinux", r.vmlinux,
+		"--timeout", deadline.String(), "--console", r.path("console"), "--format", "json", "--output", r.path("report"), "--hv", "qemu"}
 	r.cmd = exec.Command(os.Args[0], append(args, flags...)...)
 	r.cmd.Env = append(append(os.Environ(), asLeakvisor+"=1"), r.env...)
 	r.cmd.Stderr = &r.stderr

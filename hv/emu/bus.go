@@ -18,16 +18,23 @@ const pageSize = 1 << pageShift
 // DeviceBase is the physical address of the devices; see the package comment.
 const DeviceBase guestmem.GPA = 0xf000_0000
 
-// Registers of the devices, in bytes from DeviceBase.
+// Registers of the devices, in bytes from DeviceBase; see the package comment.
 const (
-	devConsole  = 0x00
-	devClock    = 0x08
-	devEnd      = 0x18
-	devVCPUs    = 0x20
-	devStart    = 0x28
-	devStartPC  = 0x30
-	devStartSP  = 0x38
+	DeviceConsole = 0x00
+	DeviceClock   = 0x08
+	DeviceEnd     = 0x18
+	DeviceVCPUs   = 0x20
+	DeviceStart   = 0x28
+	DeviceStartPC = 0x30
+	DeviceStartSP = 0x38
+
 	devicesSize = 0x1000
+)
+
+// Codes with which a guest ends itself in good order.
+const (
+	EndPowerOff = 0
+	EndReset    = 1
 )
 
 // endError is that of the access that ends the guest.
@@ -95,9 +102,9 @@ func (b *Bus) Load(gpa guestmem.GPA, size int) (uint64, error) {
 		return load(b.order, m), nil
 	}
 	switch gpa - DeviceBase {
-	case devClock:
+	case DeviceClock:
 		return b.Instructions, nil
-	case devVCPUs:
+	case DeviceVCPUs:
 		return uint64(b.vcpus), nil
 	}
 	return 0, &guestmem.AddressError{Addr: uint64(gpa), Phys: true, Reason: "a load from what is neither memory nor a device"}
@@ -114,17 +121,17 @@ func (b *Bus) Store(gpa guestmem.GPA, size int, v uint64) error {
 		return nil
 	}
 	switch gpa - DeviceBase {
-	case devConsole:
+	case DeviceConsole:
 		if b.line = append(b.line, byte(v)); v == '\n' || len(b.line) >= maxLine {
 			return b.flushConsole()
 		}
-	case devEnd:
+	case DeviceEnd:
 		return &endError{v}
-	case devStartPC:
+	case DeviceStartPC:
 		b.start[0] = v
-	case devStartSP:
+	case DeviceStartSP:
 		b.start[1] = v
-	case devStart:
+	case DeviceStart:
 		if v == 0 || v >= uint64(b.vcpus) {
 			return fmt.Errorf("the guest starts vCPU %d of %d", v, b.vcpus)
 		}
@@ -148,6 +155,15 @@ func (b *Bus) flushConsole() error {
 		return fmt.Errorf("emu: console: %w", err)
 	}
 	return nil
+}
+
+// Flush makes all CPUs forget their translations, and the code that they have
+// decoded.
+func (b *Bus) Flush() {
+	b.epoch++
+	for _, t := range b.tlbs {
+		t.Flush()
+	}
 }
 
 // MarkCode says that code at a physical address is cached: from now on a write

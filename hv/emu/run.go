@@ -9,12 +9,6 @@ import (
 	"github.com/leakvisor/leakvisor/hv"
 )
 
-// Codes with which a guest ends itself in good order.
-const (
-	endPowerOff = 0
-	endReset    = 1
-)
-
 // entryCode is how much of the kernel's first code its Handler is shown.
 const entryCode = 64
 
@@ -156,7 +150,7 @@ func (m *Machine) Interrupt(ctx context.Context, fn func() error, after ...func(
 func (m *Machine) ended(at int, err error) error {
 	var end *endError
 	if errors.As(err, &end) {
-		if end.code == endPowerOff || end.code == endReset {
+		if end.code == EndPowerOff || end.code == EndReset {
 			return nil
 		}
 		return &hv.ExitError{Reason: end.Error()}
@@ -169,7 +163,7 @@ func (m *Machine) passed(h hv.Handler, at int) error {
 	c := &m.cpus[at]
 	pc := c.PC()
 	if m.trace.plan != nil {
-		return m.trace.tell(h, m.isa.Arch, at, c)
+		return m.tell(h, at)
 	}
 	code := make([]byte, entryCode)
 	n := readSome(c.Memory(), guestmem.GVA(pc), code)

@@ -21,12 +21,11 @@ const (
 // site is what is hooked at one address.
 type site struct {
 	entries []int // hooks
-	exits   []exit
+	exit    *exit
 }
 
 type exit struct {
 	hook int // -1 for several
-	pop  uint64
 	cond *arch.Condition
 }
 
@@ -94,12 +93,10 @@ func (t *tracer) arm(a *arch.Arch, p *hv.Plan) (map[uint64]bool, error) {
 		s.entries = append(s.entries, i)
 		for _, x := range h.Exits {
 			s := get(x.Addr)
-			if len(s.exits) == 0 {
-				s.exits = []exit{{i, x.Pop, x.If}}
-				continue
-			}
-			if s.exits[0].hook != i {
-				s.exits[0].hook = -1
+			if s.exit == nil {
+				s.exit = &exit{i, x.If}
+			} else if s.exit.hook != i {
+				s.exit.hook = -1
 			}
 		}
 	}
@@ -114,7 +111,8 @@ func reg(c *vcpu, name string) uint64 {
 }
 
 // tell delivers what happens where vCPU number id stands.
-func (t *tracer) tell(h hv.Handler, a *arch.Arch, id int, c *vcpu) error {
+func (m *Machine) tell(h hv.Handler, id int) error {
+	t, a, c := &m.trace, m.isa.Arch, &m.cpus[id]
 	s := t.sites[c.PC()]
 	if s == nil {
 		return nil
@@ -125,17 +123,20 @@ func (t *tracer) tell(h hv.Handler, a *arch.Arch, id int, c *vcpu) error {
 			return err
 		}
 	}
-	for i := range s.exits {
-		x := &s.exits[i]
-		if x.cond != nil && x.cond.Taken>>(reg(c, x.cond.Register)>>x.cond.Shift&15)&1 == 0 {
-			continue
-		}
-		t.exit(a, id, c, x)
-		if err := h.Event(&t.event); err != nil {
-			return err
-		}
+	x := s.exit
+	if x == nil || x.cond != nil && x.cond.Taken>>(reg(c, x.cond.Register)>>x.cond.Shift&15)&1 == 0 {
+		return nil
 	}
-	return nil
+	// The instruction that leaves may make the result, and restore the stack
+	// pointer.
+	pc := c.PC()
+	if _, err := c.Run(1, true); err != nil {
+		return m.ended(id, err)
+	}
+	c.over = false
+	t.exit(a, id, c, x)
+	t.event.PC = guestmem.GVA(pc)
+	return h.Event(&t.event)
 }
 
 // begin starts an event.
@@ -215,7 +216,7 @@ func (t *tracer) stackBelow(mem guestmem.Memory, sp, n uint64) []byte {
 
 func (t *tracer) exit(a *arch.Arch, id int, c *vcpu, x *exit) {
 	ev := t.begin(hv.Exit, x.hook, id, c)
-	sp := reg(c, a.Call.SP) + x.pop
+	sp := reg(c, a.Call.SP)
 	ev.SP, ev.Result = guestmem.GVA(sp), reg(c, a.Call.Result)
 	if len(t.open) == 0 {
 		return
@@ -239,13 +240,13 @@ func (t *tracer) fetch(a *arch.Arch, c *vcpu, out []byte) {
 		switch {
 		case f.Reg != "":
 			base = reg(c, f.Reg)
+			if f.Align > 0 {
+				base &^= f.Align - 1
+			}
 		case f.Prev > 0:
 			if base = a.Word(out[t.at[f.Prev-1]:]); base == 0 {
 				continue
 			}
-		}
-		if f.Align > 0 {
-			base &^= f.Align - 1
 		}
 		dst := out[t.at[i] : t.at[i]+f.Size]
 		if guestmem.Read(c.Memory(), guestmem.GVA(base+f.Offset), dst) != nil {

@@ -250,9 +250,6 @@ func (p *armed) addContext(a *arch.Arch, fetches []hv.Fetch) error {
 		if f.Size <= 0 || f.Size > 16 {
 			return fmt.Errorf("qemu: fetch %d of %d bytes, 1 to 16 are supported", i, f.Size)
 		}
-		if f.Align > 1 {
-			return fmt.Errorf("qemu: fetch %d is to be aligned, which is not supported", i)
-		}
 		to[i] = p.header.contextBytes
 		p.header.contextBytes += uint32(f.Size+7) &^ 7
 		if p.header.contextBytes > maxContext {
@@ -260,6 +257,8 @@ func (p *armed) addContext(a *arch.Arch, fetches []hv.Fetch) error {
 		}
 		g := group{groupRow: groupRow{offset: f.Offset}, end: f.Offset + uint64(f.Size)}
 		switch {
+		case f.Align != 0:
+			return fmt.Errorf("qemu: fetch %d is based on a rounded register", i)
 		case f.Reg != "":
 			at, err := p.read(a, f.Reg)
 			if err != nil {
