@@ -7,6 +7,7 @@ import (
 
 	"github.com/leakvisor/leakvisor/arch"
 	"github.com/leakvisor/leakvisor/arch/arm"
+	"github.com/leakvisor/leakvisor/arch/metag"
 	"github.com/leakvisor/leakvisor/arch/mips"
 	"github.com/leakvisor/leakvisor/arch/ppc"
 	"github.com/leakvisor/leakvisor/arch/s390"
@@ -28,6 +29,7 @@ func Archs() []*arch.Arch {
 		mips.MIPS32BE(),
 		mips.MIPS64LE(),
 		tile.GX(),
+		metag.Meta2(),
 	}
 }
 
