@@ -30,6 +30,10 @@ type Arch struct {
 	// Linux holds the kernel's names and layout constants.
 	Linux Linux
 
+	// Adapt returns the row for a kernel of which constant tells the value of
+	// enumerations' constants, found near functions; nil where all are alike.
+	Adapt func(constant func(name string, near ...string) (int64, bool)) *Arch
+
 	// Text finds function exits; nil where there is no disassembler.
 	Text Disassembler
 	// QEMU says how qemu-system runs it; nil where QEMU cannot.
@@ -77,6 +81,9 @@ type Call struct {
 	// BackChain is how frames are chained where each has its caller's address
 	// and the registers saved in it.
 	BackChain *BackChain
+	// StackUp says that the stack grows to higher addresses: what is in use of
+	// it lies below SP, and the frame of a caller below that of a callee.
+	StackUp bool
 	// Signed are the bits of a saved return address that pointer
 	// authentication may have changed; in the kernel's addresses all are set.
 	Signed uint64
@@ -115,6 +122,10 @@ type Linux struct {
 	// TextEnd is the first address behind which firmware may run before the
 	// kernel does; zero for none.
 	TextEnd uint64
+	// Entry is the function from which on the kernel is where it stays, for
+	// kernels that move themselves; what runs at or above Text before it, an
+	// unpacker too, is passed over. Empty where the first code is the kernel's.
+	Entry string
 	// SlideAlign is the alignment of the KASLR slide, in bytes; zero where
 	// the kernel is never moved.
 	SlideAlign uint64
@@ -135,6 +146,12 @@ type Linux struct {
 	// lacks are skipped. When all have run, function entries and returns have
 	// their final form.
 	TextPatchers []string
+	// SwitchedSize is how many bytes from there on are in use of a stack that
+	// grows upward.
+	SwitchedSize uint64
+	// SymbolPrefix is what the symbol of a C name begins with in the ELF file,
+	// and the name does not; mostly empty.
+	SymbolPrefix string
 	// StackSize is THREAD_SIZE in bytes where the types do not say it
 	// (sizeof union thread_union); zero otherwise.
 	StackSize uint64
@@ -169,8 +186,11 @@ type Member struct {
 type CPUStack struct {
 	Symbol         string
 	Struct, Member string
-	Top            bool   // it points to the stack's end, or shortly before
-	Size           uint64 // in bytes; zero for that of a task's
+	Top            bool // it points to the stack's end, or shortly before
+	// Link is how far below the stack's end, in bytes, the stack pointer is
+	// kept that was in use before; zero where it is not.
+	Link uint64
+	Size uint64 // in bytes; zero for that of a task's
 }
 
 // Base is an address that the kernel keeps in a variable, or else has as a
@@ -188,6 +208,14 @@ type QEMU struct {
 	CPU     string // -cpu, empty for the machine's default
 	Console string // console= argument for the kernel command line
 	Append  string // more of that, for want of real hardware; mostly empty
+	// CPUs is how many the machine has that Linux can use; zero for any number.
+	CPUs int
+	// RAM is QEMU's name of the machine's memory, for machines that have their
+	// own and take no other; mostly empty.
+	RAM string
+	// ByNumber says that QEMU does not list the registers to plugins. They are
+	// read by their GDB numbers, with a function that QEMU need not export.
+	ByNumber bool
 }
 
 // Exit is one way out of a function.
@@ -197,8 +225,20 @@ type Exit struct {
 	// Pop is what the instruction itself, or the one in its delay slot, adds to
 	// the stack pointer, in bytes.
 	Pop uint64
+	// SP is the register that has the stack pointer which the function was
+	// entered with, less Pop; empty for Call.SP.
+	SP string
+	// Result is what the instruction in the delay slot makes the result; nil
+	// where Call.Result has it before.
+	Result *Sum
 	// If is when it leaves; nil for always.
 	If *Condition
+}
+
+// Sum is a register, or zero without one, and what is added.
+type Sum struct {
+	Register string
+	Add      uint64
 }
 
 // Body is where a function's code is and which jumps return from it: what all
@@ -249,6 +289,16 @@ type Follower interface {
 	// found behind each of its instructions, as long as they go straight on;
 	// the first Held is before them. It ends where nothing is certain.
 	Follow(code []byte, from string) []Held
+}
+
+// Framer is what a Disassembler may be besides, for code whose frames are
+// not chained.
+type Framer interface {
+	// Frame reads from the code of a function, up to a call in it, what frame
+	// the function has at that call: its size in bytes, by which the caller's
+	// stack pointer is higher, and where in it the return address is. It is
+	// false for code that does not keep one.
+	Frame(code []byte) (size, ret uint64, ok bool)
 }
 
 // Held are the registers with a value, behind so many bytes of code.

@@ -1,6 +1,9 @@
 package arch
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"slices"
+)
 
 // Paging describes Linux's page tables as rows, the outermost level first.
 // It is what the kernel builds (from swapper_pg_dir), not what the MMU has:
@@ -16,14 +19,18 @@ type Paging struct {
 	Canonical bool
 	// Levels are the tables from the root down to the pages.
 	Levels []Level
-	// High is what an address has from bit VABits up, without Canonical: all
-	// bits where users have tables of their own.
-	High uint64
+	// High is what an address can have from bit VABits up, without Canonical:
+	// all bits where users have tables of their own; nil for zero.
+	High []uint64
 	// Order is the entries' byte order, nil for the architecture's.
 	Order binary.ByteOrder
-	// Linear is where physical memory from address zero on is mapped without
-	// any tables; its End is zero where there is no such place.
-	Linear Segment
+	// Linear are the places where physical memory from address zero on is
+	// mapped without any tables.
+	Linear []Segment
+	// LinearEnd is the symbol of a variable with the first address behind
+	// Linear, which is then at most there; empty where that is fixed. As long
+	// as it is zero, the boot has not come to making other mappings.
+	LinearEnd string
 	// Absent makes an entry map nothing.
 	Absent Match
 	// Frame is the mask of the physical address in an entry.
@@ -70,10 +77,9 @@ func (m RegisterMatch) In(regs map[string]uint64) bool {
 	return ok && m.Holds(v)
 }
 
-// Entry reads the table entry at the start of b.
+// Entry reads the table entry that b is.
 func (p *Paging) Entry(a *Arch, b []byte) uint64 {
-	b = b[:p.EntrySize]
-	if p.Order != nil && p.EntrySize == 8 {
+	if p.Order != nil && len(b) == 8 {
 		return p.Order.Uint64(b)
 	}
 	return a.Uint(b)
@@ -87,13 +93,27 @@ type Level struct {
 	// Leaf makes an entry of this level map memory itself (a huge page); the
 	// zero value where only the last level maps.
 	Leaf Match
+	// Larger are those bits of an entry that say how large the pages of the
+	// table below are: so many powers of two more, and as many entries less.
+	Larger Field
 	// Absent and Frame are this level's where they are not Paging's; the zero
 	// value otherwise.
 	Absent Match
 	Frame  uint64
+	// EntrySize is this level's where it is not Paging's; zero otherwise.
+	EntrySize int
 	// FrameShift is how far to the left of its place an address is in an entry.
 	FrameShift uint
+	// Virtual says that an entry has the address of the next table in one of
+	// the Linear segments, not its physical one.
+	Virtual bool
 }
+
+// Field is some bits of a word, from Shift up; without Bits there is none.
+type Field struct{ Shift, Bits uint }
+
+// Of is the field's value in v.
+func (f Field) Of(v uint64) uint64 { return v >> f.Shift & (1<<f.Bits - 1) }
 
 // Match is a condition on a word: the bits of Mask are those of Value. The
 // zero value never holds.
@@ -107,10 +127,29 @@ func AllClear(mask uint64) Match { return Match{mask, 0} }
 // Holds says whether the condition holds for v.
 func (m Match) Holds(v uint64) bool { return m.Mask != 0 && v&m.Mask == m.Value }
 
+// Direct returns the physical address of one that no tables translate.
+func (p *Paging) Direct(addr uint64) (phys uint64, ok bool) {
+	for _, s := range p.Linear {
+		if addr >= s.Start && addr < s.End {
+			return addr - s.Start, true
+		}
+	}
+	return 0, false
+}
+
 // Address returns the physical address in an entry of a level, which Resolve
 // has returned: of a table or of memory. It is false where there can be none.
 func (p *Paging) Address(l Level, entry uint64) (phys uint64, ok bool) {
+	if l.Virtual {
+		return p.Direct(entry & l.Frame)
+	}
 	return entry & l.Frame >> l.FrameShift, true
+}
+
+// Kernels says whether the kernel's addresses can have these bits from bit
+// VABits up, without Canonical.
+func (p *Paging) Kernels(high uint64) bool {
+	return high == 0 && p.High == nil || slices.Contains(p.High, high)
 }
 
 // Resolve returns a level with everything that it takes from p filled in.
@@ -120,6 +159,9 @@ func (p *Paging) Resolve(l Level) Level {
 	}
 	if l.Frame == 0 {
 		l.Frame = p.Frame
+	}
+	if l.EntrySize == 0 {
+		l.EntrySize = p.EntrySize
 	}
 	return l
 }

@@ -59,6 +59,13 @@ type Physical interface {
 	RAM() []Range[GPA]
 }
 
+// Aliased is what Physical may be besides.
+type Aliased interface {
+	// Aliased says whether some memory is at several physical addresses, as
+	// machines have it that show their RAM below and above a hole.
+	Aliased() bool
+}
+
 // Memory is a guest virtual address space.
 type Memory interface {
 	// View returns the bytes at gva, at least one and at most n, as far as

@@ -3,6 +3,7 @@ package guestmem
 import (
 	"fmt"
 	"sort"
+	"unsafe"
 )
 
 // Piece is one contiguous range of guest RAM: Data[0] is the byte at GPA.
@@ -13,11 +14,18 @@ type Piece struct {
 
 // RAM is physical memory made of pieces of host memory. It is immutable and
 // safe for concurrent use.
-type RAM struct{ pieces []Piece }
+type RAM struct {
+	pieces  []Piece
+	aliased bool
+}
 
-var _ Physical = (*RAM)(nil)
+var (
+	_ Physical = (*RAM)(nil)
+	_ Aliased  = (*RAM)(nil)
+)
 
-// NewRAM returns the RAM made of pieces, which must not overlap. Empty
+// NewRAM returns the RAM made of pieces, which must not overlap, though their
+// bytes may. Empty
 // pieces are dropped.
 func NewRAM(pieces ...Piece) (*RAM, error) {
 	r := &RAM{}
@@ -36,8 +44,27 @@ func NewRAM(pieces ...Piece) (*RAM, error) {
 			return nil, fmt.Errorf("RAM at %#x overlaps RAM at %#x", uint64(p.GPA), uint64(r.pieces[i+1].GPA))
 		}
 	}
+	for i, p := range r.pieces {
+		for _, q := range r.pieces[:i] {
+			r.aliased = r.aliased || overlap(p.Data, q.Data)
+		}
+	}
 	return r, nil
 }
+
+// overlap says whether two slices, which are not empty, share bytes.
+func overlap(a, b []byte) bool {
+	at := func(s []byte) (start, end uintptr) {
+		start = uintptr(unsafe.Pointer(unsafe.SliceData(s)))
+		return start, start + uintptr(len(s))
+	}
+	aStart, aEnd := at(a)
+	bStart, bEnd := at(b)
+	return aStart < bEnd && bStart < aEnd
+}
+
+// Aliased implements guestmem.Aliased.
+func (r *RAM) Aliased() bool { return r.aliased }
 
 // ViewPhys implements Physical.
 func (r *RAM) ViewPhys(gpa GPA, n int) ([]byte, error) {

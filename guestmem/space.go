@@ -2,6 +2,7 @@ package guestmem
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/leakvisor/leakvisor/arch"
 )
@@ -33,8 +34,6 @@ func NewAddressSpace(phys Physical, a *arch.Arch, root GPA) (*AddressSpace, erro
 	return s, nil
 }
 
-func gpaOf(gva GVA, l arch.Segment) GPA { return GPA(uint64(gva) - l.Start) }
-
 // FromRegisters returns the address space in use by a vCPU with these
 // registers (by arch.Reg name). Where no register has the tables it is what
 // can be told without.
@@ -62,6 +61,19 @@ func FromRegisters(phys Physical, a *arch.Arch, regs map[string]uint64) (*Addres
 func (s *AddressSpace) WithRoot(root GPA) *AddressSpace {
 	c := *s
 	c.root, c.off = root&GPA(s.arch.Paging.Frame), false
+	return &c
+}
+
+// WithLinearEnd returns the same address space with an earlier end of what is
+// mapped without tables (arch.Paging.LinearEnd).
+func (s *AddressSpace) WithLinearEnd(end GVA) *AddressSpace {
+	c, a, p := *s, *s.arch, *s.arch.Paging
+	p.Linear = slices.Clone(p.Linear)
+	for i := range p.Linear {
+		l := &p.Linear[i]
+		l.End = min(l.End, max(l.Start, uint64(end)))
+	}
+	a.Paging, c.arch = &p, &a
 	return &c
 }
 
@@ -93,14 +105,14 @@ func (s *AddressSpace) Translate(gva GVA) (GPA, uint64, error) {
 		size := uint64(1) << p.PageShift
 		return GPA(gva), size - uint64(gva)%size, nil
 	}
-	if l := p.Linear; uint64(gva) >= l.Start && uint64(gva) < l.End {
+	if phys, ok := p.Direct(uint64(gva)); ok {
 		size := uint64(1) << p.PageShift
-		return gpaOf(gva, l), size - uint64(gva)%size, nil
+		return GPA(phys), size - uint64(gva)%size, nil
 	}
 	if len(s.levels) > 0 && s.root == 0 && p.RootRegister == "" {
 		return 0, 0, &AddressError{Addr: uint64(gva), Reason: "the page tables are not known yet"}
 	}
-	if !p.Canonical && s.sign > 0 && s.sign < 64 && uint64(gva)>>s.sign != p.High {
+	if !p.Canonical && s.sign > 0 && s.sign < 64 && !p.Kernels(uint64(gva)>>s.sign) {
 		return 0, 0, &AddressError{Addr: uint64(gva), Reason: "not an address of the kernel"}
 	}
 	if p.Canonical && s.sign < 64 {
@@ -109,11 +121,13 @@ func (s *AddressSpace) Translate(gva GVA) (GPA, uint64, error) {
 		}
 	}
 	table := s.root
+	larger := uint(0) // of the pages of this table
 	for i, l := range s.levels {
+		l = enlarge(l, larger)
 		index := uint64(gva) >> l.Shift & (1<<l.Bits - 1)
-		at := table + GPA(index*uint64(p.EntrySize))
-		b, err := s.phys.ViewPhys(at, p.EntrySize)
-		if err != nil || len(b) < p.EntrySize {
+		at := table + GPA(index*uint64(l.EntrySize))
+		b, err := s.phys.ViewPhys(at, l.EntrySize)
+		if err != nil || len(b) < l.EntrySize {
 			return 0, 0, &AddressError{Addr: uint64(gva), Reason: fmt.Sprintf("%s table at %#x lies outside the guest's RAM", l.Name, uint64(table))}
 		}
 		e := p.Entry(s.arch, b)
@@ -129,9 +143,16 @@ func (s *AddressSpace) Translate(gva GVA) (GPA, uint64, error) {
 			off := uint64(gva) & (size - 1)
 			return GPA(frame&^(size-1) + off), size - off, nil
 		}
-		table = GPA(frame)
+		table, larger = GPA(frame), uint(l.Larger.Of(e))
 	}
 	return 0, 0, &AddressError{Addr: uint64(gva), Reason: "no page tables"}
+}
+
+// enlarge is a level whose pages are so many powers of two larger.
+func enlarge(l arch.Level, by uint) arch.Level {
+	by = min(by, l.Bits)
+	l.Shift, l.Bits = l.Shift+by, l.Bits-by
+	return l
 }
 
 // View implements Memory: at most the rest of the page (of any size) that

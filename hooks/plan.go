@@ -197,7 +197,7 @@ func (b *builder) hookAllocator(row *Allocator, e symbols.Symbol, suffix string,
 			return errors.New("it has no exit")
 		}
 		for _, x := range exits {
-			h.Exits = append(h.Exits, hv.ExitPoint{Addr: b.gva(x.Addr), Pop: x.Pop, If: x.If})
+			h.Exits = append(h.Exits, hv.ExitPoint{Addr: b.gva(x.Addr), Pop: x.Pop, SP: x.SP, Result: x.Result, If: x.If})
 		}
 		h.StackBytes = stack
 		if row.Role == AllocBulk {

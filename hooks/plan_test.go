@@ -145,3 +145,34 @@ func TestFindSlide(t *testing.T) {
 		t.Error("no code was accepted")
 	}
 }
+
+func TestEntrySlide(t *testing.T) {
+	const link, slide = 0x80500040, 0x230000
+	code := make([]byte, 64)
+	for i := range code {
+		code[i] = byte(i * 7)
+	}
+	a := *x86.AMD64()
+	a.Linux.Entry, a.Linux.SlideAlign = "start_kernel", 64<<10
+	m := newImage().add("start_kernel", link, code...)
+	for _, c := range []struct {
+		name string
+		pc   guestmem.GVA
+		code []byte
+		want bool
+	}{
+		{"moved", link + slide, code, true},
+		{"at home", link, code, true},
+		{"half moved", link + slide + 4096, code, false},
+		{"other code", link + slide, make([]byte, 64), false},
+		{"no code", link + slide, nil, false},
+	} {
+		got, ok, err := EntrySlide(&a, m, c.pc, c.code)
+		if err != nil || ok != c.want || ok && got != uint64(c.pc)-link {
+			t.Errorf("%s: slide %#x, %v, %v", c.name, got, ok, err)
+		}
+	}
+	if _, _, err := EntrySlide(&a, newImage(), link, code); err == nil {
+		t.Error("an image without the function was accepted")
+	}
+}

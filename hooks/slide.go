@@ -35,18 +35,44 @@ func FindSlide(a *arch.Arch, img Code, text, end uint64, pc guestmem.GVA, code [
 		if img.Read(link, want) != nil {
 			continue
 		}
-		equal := 0
-		for i := range want {
-			if want[i] == code[i] {
-				equal++
-			}
-		}
-		if equal > best {
-			best, at = equal, link
+		if n := equal(want, code); n > best {
+			best, at = n, link
 		}
 	}
-	if best*4 < len(code)*3 {
+	if !alike(best, code) {
 		return 0, fmt.Errorf("%w: its first code at %#x (% x) is nowhere in vmlinux; take the debug package of the same kernel version", ErrWrongKernel, uint64(pc), code[:8])
 	}
 	return uint64(pc) - at, nil
 }
+
+// EntrySlide is FindSlide for kernels that move themselves before they come
+// to the function arch.Linux.Entry: ok is false for other code than that.
+func EntrySlide(a *arch.Arch, img Code, pc guestmem.GVA, code []byte) (slide uint64, ok bool, err error) {
+	all := img.Symbols(a.Linux.Entry)
+	if len(all) != 1 {
+		return 0, false, fmt.Errorf("%d symbols %s in vmlinux, where there should be one", len(all), a.Linux.Entry)
+	}
+	slide = uint64(pc) - all[0].Addr
+	if len(code) < 8 || slide%max(a.Linux.SlideAlign, 1) != 0 {
+		return 0, false, nil
+	}
+	want := make([]byte, len(code))
+	if err := img.Read(all[0].Addr, want); err != nil {
+		return 0, false, fmt.Errorf("reading the code of %s: %w", a.Linux.Entry, err)
+	}
+	return slide, alike(equal(want, code), code), nil
+}
+
+// equal counts the bytes that are.
+func equal(a, b []byte) int {
+	n := 0
+	for i := range a {
+		if a[i] == b[i] {
+			n++
+		}
+	}
+	return n
+}
+
+// alike says whether so many equal bytes make code the same.
+func alike(equal int, code []byte) bool { return equal*4 >= len(code)*3 }

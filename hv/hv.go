@@ -65,9 +65,10 @@ type Tracer interface {
 
 // Handler is what a Tracer tells.
 type Handler interface {
-	// KernelEntered is called once, before the instruction at the first
-	// address at or above arch.Linux.Text runs, with up to 64 bytes of the
-	// code there. It returns what to hook. An error ends the run.
+	// KernelEntered is called before the instruction at the first address at
+	// or above arch.Linux.Text runs, with up to 64 bytes of the code there. It
+	// returns what to hook; or nil where that is not the kernel yet: then it is
+	// called again for other code there. An error ends the run.
 	KernelEntered(pc guestmem.GVA, code []byte) (*Plan, error)
 	// Event is called for each event in the order in which they happened.
 	// ev and its slices are valid during the call only. For a hook with Sync
@@ -110,7 +111,8 @@ type Hook struct {
 	// known (arch.Call). Fewer cost less.
 	Args int
 	// StackBytes is how much of the stack is copied at entry, from the stack
-	// pointer up, clipped at the end of the stack.
+	// pointer up, or up to it where the stack grows upward (arch.Call), clipped
+	// at the end of the stack.
 	StackBytes int
 	// Array copies an array of words that an argument points to.
 	Array Array
@@ -120,9 +122,11 @@ type Hook struct {
 
 // ExitPoint is an instruction that returns; see arch.Exit.
 type ExitPoint struct {
-	Addr guestmem.GVA
-	Pop  uint64
-	If   *arch.Condition
+	Addr   guestmem.GVA
+	Pop    uint64
+	SP     string
+	Result *arch.Sum
+	If     *arch.Condition
 }
 
 // Array says which words to copy with an event of a bulk function. The zero
@@ -184,7 +188,7 @@ type Event struct {
 	Result uint64    // (exit only)
 	// Context holds the Plan's fetches, each padded to a multiple of 8 bytes.
 	Context []byte
-	// Stack is the copied stack from SP up (entry only).
+	// Stack is the copied stack from SP up, or up to it (entry only).
 	Stack []byte
 	// Array is the copied array, in guest byte order. ArrayShort says that
 	// it could not be copied whole.

@@ -40,7 +40,7 @@ type stackLayout struct {
 type irqStack struct {
 	ptr         uint64
 	perCPU, top bool
-	size        uint64
+	size, link  uint64
 	member      member // of what ptr points to; without one that is the stack
 }
 
@@ -74,7 +74,7 @@ func newStackLayout(l *layout, slide uint64) stackLayout {
 		if !ok {
 			continue
 		}
-		irq := irqStack{top: row.Top, size: row.Size}
+		irq := irqStack{top: row.Top, size: row.Size, link: row.Link}
 		if irq.size == 0 {
 			irq.size = s.size
 		}
@@ -183,7 +183,11 @@ func (k *Kernel) CPUStacks() ([]CPUStack, error) {
 			if irq.top {
 				r = below(guestmem.GVA(roundUp(v, irq.size)), irq.size)
 			}
-			out = append(out, CPUStack{CPU: c.ID, Name: "irq", Range: r})
+			s := CPUStack{CPU: c.ID, Name: "irq", Range: r}
+			if irq.link > 0 {
+				s.link = r.End - guestmem.GVA(irq.link)
+			}
+			out = append(out, s)
 		}
 		more, err := k.exceptionStacks(c)
 		out = append(out, more...)

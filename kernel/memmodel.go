@@ -7,6 +7,7 @@ import (
 )
 
 // pageDescriptors returns where the struct page of frame zero is, or would be.
+// With FLATMEM it lowers m.maxFrames to those that have one.
 func (k *Kernel) pageDescriptors(m *memoryMap) (guestmem.GVA, error) {
 	const what = "the page descriptors"
 	if b := k.arch.Linux.Vmemmap; b != nil {
@@ -22,12 +23,15 @@ func (k *Kernel) pageDescriptors(m *memoryMap) (guestmem.GVA, error) {
 		return 0, fmt.Errorf("the place of %s: %w", what, ErrUnsupported)
 	}
 	r := k.at(node)
-	first, desc := r.get(lay.nodeStart), r.ptr(lay.nodeMap)
+	first, desc, frames := r.get(lay.nodeStart), r.ptr(lay.nodeMap), r.get(lay.nodeSpan)
 	if r.err != nil {
 		return 0, fmt.Errorf("%s: %w", what, r.err)
 	}
 	if desc == 0 {
 		return 0, inconsistent("%s of the node are at address zero", what)
+	}
+	if frames > 0 && frames <= ^first {
+		m.maxFrames = min(m.maxFrames, first+frames)
 	}
 	return guestmem.GVA((uint64(desc) - first*m.descSize) & m.top), nil
 }
@@ -38,6 +42,7 @@ type memLayout struct {
 	sectionSize        uint64
 	flags              uint64 // mask of what else is in section_mem_map
 	nodeStart, nodeMap member // pglist_data, FLATMEM only
+	nodeSpan           member // frames that nodeMap has, from nodeStart on
 }
 
 func newMemLayout(l *layout) memLayout {
@@ -50,6 +55,7 @@ func newMemLayout(l *layout) memLayout {
 		m.sectionSize = max(l.size("mem_section"), 1)
 	}
 	m.nodeMap, _ = l.opt("pglist_data", "node_mem_map")
+	m.nodeSpan, _ = l.opt("pglist_data", "node_spanned_pages")
 	m.nodeStart, _ = l.opt("pglist_data", "node_start_pfn")
 	// SECTION_MAP_LAST_BIT is an enum's constant since 5.19; the bits were
 	// five or fewer before (include/linux/mmzone.h).

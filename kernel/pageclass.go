@@ -161,9 +161,9 @@ func (k *Kernel) Pages() (*Pages, error) {
 		return nil, err
 	}
 	var errs []error
-	for _, r := range k.phys.RAM() {
+	for _, r := range k.ram() {
 		first := PFN((uint64(r.Start) + m.pageSize - 1) / m.pageSize)
-		end := PFN(uint64(r.End) / m.pageSize)
+		end := PFN(min(uint64(r.End)/m.pageSize, m.maxFrames))
 		if end <= first {
 			continue
 		}
@@ -189,6 +189,28 @@ func (k *Kernel) Pages() (*Pages, error) {
 		}
 	}
 	return p, errors.Join(errs...)
+}
+
+// ram returns where RAM is: of what a machine has at several addresses, those
+// that the kernel uses, if it keeps account of them.
+func (k *Kernel) ram() []guestmem.Range[guestmem.GPA] {
+	all := k.phys.RAM()
+	if p, ok := k.phys.(guestmem.Aliased); !ok || !p.Aliased() {
+		return all
+	}
+	known, err := k.Memblock()
+	if err != nil || len(known.Memory) == 0 {
+		return all
+	}
+	var out []guestmem.Range[guestmem.GPA]
+	for _, r := range all {
+		for _, m := range known.Memory {
+			if start, end := max(r.Start, m.Start), min(r.End, m.End); start < end {
+				out = append(out, guestmem.Range[guestmem.GPA]{Start: start, End: end})
+			}
+		}
+	}
+	return out
 }
 
 // classifier goes through the descriptors of one range of RAM.

@@ -204,8 +204,8 @@ func (k *Kernel) firstTable(table PFN, level int) (PFN, bool) {
 	}
 	base := guestmem.GPA(uint64(table) << p.PageShift)
 	for i := range n {
-		b, err := k.phys.ViewPhys(base+guestmem.GPA(i*p.EntrySize), p.EntrySize)
-		if err != nil || len(b) < p.EntrySize {
+		b, err := k.phys.ViewPhys(base+guestmem.GPA(i*l.EntrySize), l.EntrySize)
+		if err != nil || len(b) < l.EntrySize {
 			return 0, false
 		}
 		e := p.Entry(k.arch, b)

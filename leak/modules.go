@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/leakvisor/leakvisor/arch"
 	"github.com/leakvisor/leakvisor/guestmem"
 	"github.com/leakvisor/leakvisor/kernel"
 	"github.com/leakvisor/leakvisor/symbols"
@@ -112,6 +113,9 @@ func (s *Session) moduleLoaded(addr guestmem.GVA, seq uint64) {
 	if in.EH, err = s.kernel.ModuleEH(m); err != nil {
 		s.log.Warn("reading a module's unwind tables", "module", m.Name, "error", err)
 	}
+	if _, ok := s.arch.Text.(arch.Framer); ok {
+		in.Code = s.moduleCode(m)
+	}
 	if in.Image, err = s.modules.image(m, s.symbolOptions()); err != nil {
 		s.log.Warn("opening a module's debug information", "module", m.Name, "error", err)
 	}
@@ -119,6 +123,24 @@ func (s *Session) moduleLoaded(addr guestmem.GVA, seq uint64) {
 		s.log.Warn("taking a module", "module", m.Name, "error", err)
 	}
 	s.log.Info("module loaded", "module", m.Name, "symbols", len(in.Symbols))
+}
+
+// moduleCode reads a module's code, but for what cannot be read.
+func (s *Session) moduleCode(m *kernel.Module) []symbols.ModuleCode {
+	const most = 16 << 20
+	var out []symbols.ModuleCode
+	for _, part := range m.Mem {
+		if part.Kind != kernel.ModuleText && part.Kind != kernel.ModuleInitText || part.Range.Size() > most {
+			continue
+		}
+		b := make([]byte, part.Range.Size())
+		if err := guestmem.Read(s.kmem, part.Range.Start, b); err != nil {
+			s.log.Warn("reading a module's code", "module", m.Name, "error", err)
+			continue
+		}
+		out = append(out, symbols.ModuleCode{Addr: part.Range.Start, Bytes: b})
+	}
+	return out
 }
 
 func (s *Session) moduleUnloaded(addr guestmem.GVA, seq uint64) {

@@ -190,7 +190,12 @@ func (s *Session) KernelEntered(pc guestmem.GVA, code []byte) (*hv.Plan, error) 
 		bounds[i] = sym.Addr
 	}
 	var err error
-	if s.slide, err = hooks.FindSlide(s.arch, s.img, bounds[0], bounds[1], pc, code); err != nil {
+	if s.arch.Linux.Entry != "" {
+		var entered bool
+		if s.slide, entered, err = hooks.EntrySlide(s.arch, s.img, pc, code); err != nil || !entered {
+			return nil, err
+		}
+	} else if s.slide, err = hooks.FindSlide(s.arch, s.img, bounds[0], bounds[1], pc, code); err != nil {
 		return nil, err
 	}
 	s.log.Info("kernel entered", "pc", fmt.Sprintf("%#x", uint64(pc)), "slide", fmt.Sprintf("%#x", s.slide))

@@ -149,6 +149,12 @@ func (im *Image) index(o *Options) (err error) {
 		return fmt.Errorf("%s: %w", im.path, err)
 	}
 	im.cache = openCache(o.CacheDir, im.buildID, im.log)
+	if adapt := im.arch.Adapt; adapt != nil && im.elf.Type != elf.ET_REL {
+		im.arch = adapt(func(name string, near ...string) (int64, bool) {
+			v, err := im.Enum(name, near...)
+			return v, err == nil
+		})
+	}
 	return nil
 }
 

@@ -25,9 +25,18 @@ type Module struct {
 	// EH are its unwind tables by ARM's exception handling ABI, at run-time
 	// addresses.
 	EH []*EHTable
+	// Code is what of its code was read, for architectures whose frames are
+	// known by the code alone.
+	Code []ModuleCode
 	// Image is the module's file with debug information; nil without one. It
 	// must stay open as long as the Space is in use.
 	Image *Image
+}
+
+// ModuleCode is a part of a module's code.
+type ModuleCode struct {
+	Addr  guestmem.GVA
+	Bytes []byte
 }
 
 // module is a Module with its life.
@@ -38,7 +47,9 @@ type module struct {
 	orc      *orcTable
 	eh       []*EHTable
 	image    *Image
-	from, to uint64 // event numbers [from, to)
+	code     []ModuleCode
+	frames   map[uint64]codeFrame // by run-time address
+	from, to uint64               // event numbers [from, to)
 }
 
 const forever = ^uint64(0)
@@ -50,7 +61,7 @@ func (s *Space) AddModule(in Module, seq uint64) error {
 	if len(in.Ranges) == 0 {
 		return fmt.Errorf("module %s: no address ranges: %w", in.Name, ErrNotFound)
 	}
-	m := &module{name: in.Name, image: in.Image, eh: in.EH, from: seq, to: forever}
+	m := &module{name: in.Name, image: in.Image, eh: in.EH, code: in.Code, from: seq, to: forever}
 	for _, r := range in.Ranges {
 		if r.Size() > 0 {
 			m.ranges = append(m.ranges, r)

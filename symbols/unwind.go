@@ -12,8 +12,8 @@ import (
 type Unwinder interface {
 	// Unwind fills out with return addresses, the innermost first, and
 	// returns how many. The function stands at pc, an instruction, with the
-	// stack pointer sp; stack is a copy of the memory from sp up, fp the
-	// frame pointer register. The modules are those loaded at event number
+	// stack pointer sp; stack is a copy of the memory from sp up, or up to it
+	// where the stack grows upward, fp the frame pointer register. The modules are those loaded at event number
 	// seq. On machines that pass the return address in a register, pc is
 	// that return address instead, and out begins with its caller.
 	//
@@ -24,7 +24,7 @@ type Unwinder interface {
 	// Where an interrupt or exception is on the stack, the address is that of
 	// the interrupted instruction; the trace goes on behind it.
 	Unwind(seq uint64, pc, sp guestmem.GVA, fp uint64, stack []byte, out []guestmem.GVA) (n int, complete bool)
-	// Method names how it works, for people: "ORC", "EHABI", "back chain", "frame pointers", "CFI".
+	// Method names how it works, for people: "ORC", "EHABI", "back chain", "frame pointers", "prologues", "CFI".
 	Method() string
 }
 
@@ -51,12 +51,16 @@ func (u *unwinder) Method() string { return u.name }
 
 func (u *unwinder) Unwind(seq uint64, pc, sp guestmem.GVA, fp uint64, stack []byte, out []guestmem.GVA) (int, bool) {
 	start := frameState{pc: uint64(pc), sp: uint64(sp), fp: fp, exact: u.arch.Call.Link == ""}
-	return u.unwind(seq, start, copied{u.arch, uint64(sp), stack}, out)
+	base := uint64(sp)
+	if u.arch.Call.StackUp {
+		base -= uint64(len(stack))
+	}
+	return u.unwind(seq, start, copied{u.arch, base, stack}, out)
 }
 
 // Unwinder returns the way to unwind that the kernel is built for: by ORC
 // tables, else by those of ARM's exception handling ABI, else by back
-// chains, frame pointers or .debug_frame. It wraps ErrNotFound where there is none.
+// chains, frame pointers, the functions' code or .debug_frame. It wraps ErrNotFound where there is none.
 func (s *Space) Unwinder() (Unwinder, error) {
 	a := s.im.arch
 	orc, err := newORCUnwinder(s)
@@ -82,6 +86,13 @@ func (s *Space) Unwinder() (Unwinder, error) {
 	}
 	if s.im.keepsFramePointers() {
 		return &unwinder{a, "frame pointers", newFrameWalker(s)}, nil
+	}
+	reader, err := newPrologueReader(s)
+	if err == nil {
+		return &unwinder{a, "prologues", reader}, nil
+	}
+	if !known(err) {
+		return nil, err
 	}
 	cfi, err := newCFIUnwinder(s)
 	if err != nil {

@@ -7,6 +7,8 @@ import (
 
 	"github.com/leakvisor/leakvisor/arch"
 	"github.com/leakvisor/leakvisor/arch/arm"
+	"github.com/leakvisor/leakvisor/arch/metag"
+	"github.com/leakvisor/leakvisor/arch/mips"
 	"github.com/leakvisor/leakvisor/arch/ppc"
 	"github.com/leakvisor/leakvisor/arch/s390"
 	"github.com/leakvisor/leakvisor/arch/tile"
@@ -21,8 +23,13 @@ func Archs() []*arch.Arch {
 		arm.ARM64(),
 		arm.ARMv7(),
 		ppc.PPC64LE(),
+		ppc.PPC32(),
 		s390.S390X(),
+		mips.MIPS32LE(),
+		mips.MIPS32BE(),
+		mips.MIPS64LE(),
 		tile.GX(),
+		metag.Meta2(),
 	}
 }
 

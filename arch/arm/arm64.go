@@ -32,7 +32,7 @@ func ARM64() *arch.Arch {
 			PageShift: 12,
 			EntrySize: 8,
 			VABits:    48,
-			High:      0xffff,
+			High:      []uint64{0xffff},
 			Levels: []arch.Level{
 				{Name: "pgd", Shift: 39, Bits: 9},
 				{Name: "pud", Shift: 30, Bits: 9, Leaf: block},

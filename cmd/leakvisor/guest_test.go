@@ -55,7 +55,11 @@ func (r *guestRun) start(t *testing.T, g *guests.Guest, script string, modules [
 	if r.initrd == "" {
 		r.initrd = guests.Initramfs(t, g, script, modules...)
 	}
-	r.launch(t, append([]string{"--initrd", r.initrd, "--append", "quiet panic=-1"}, flags...)...)
+	boot := []string{"--initrd", r.initrd, "--append", "quiet panic=-1"}
+	if g.DTB != "" {
+		boot = append(boot, "--dtb", g.DTB)
+	}
+	r.launch(t, append(boot, flags...)...)
 }
 
 // launch starts the program on r's kernel.
@@ -204,7 +208,7 @@ sleep 1
 func TestGroundTruth(t *testing.T) {
 	guests.Each(t, func(t *testing.T, g *guests.Guest) {
 		modules := []guests.Built{guests.Module(t, g, "holder"), guests.Module(t, g, "groundtruth"), guests.Module(t, g, "rmmodleak")}
-		for cpus := 1; cpus <= 2; cpus++ {
+		for cpus := 1; cpus <= min(2, g.MaxCPUs(t)); cpus++ {
 			t.Run(fmt.Sprintf("cpus=%d", cpus), func(t *testing.T) {
 				groundTruth(t, g, modules, "--smp", fmt.Sprint(cpus))
 			})
@@ -350,7 +354,7 @@ func record(o *report.Orphan) string {
 // nothing, at any age, no pages either.
 func TestCleanBoot(t *testing.T) {
 	guests.Each(t, func(t *testing.T, g *guests.Guest) {
-		for cpus := 1; cpus <= 2; cpus++ {
+		for cpus := 1; cpus <= min(2, g.MaxCPUs(t)); cpus++ {
 			t.Run(fmt.Sprintf("cpus=%d", cpus), func(t *testing.T) {
 				var r guestRun
 				r.start(t, g, "sleep 100 &\nuname -a", nil, "--smp", fmt.Sprint(cpus), "--track", "slab,vmalloc,percpu,pages")

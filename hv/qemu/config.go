@@ -16,6 +16,8 @@ type Config struct {
 	Arch *arch.Arch
 	// Kernel and Initrd are files; Append is the kernel command line.
 	Kernel, Initrd, Append string
+	// DTB is the file with the board's device tree, for machines without one.
+	DTB string
 	// MemoryBytes is the size of guest RAM, a multiple of 1 MiB.
 	MemoryBytes uint64
 	// SMP is the number of vCPUs, 1 if zero, at most 256.
@@ -71,10 +73,12 @@ func (c Config) withDefaults() (Config, error) {
 		return c, fmt.Errorf("qemu: guest memory of %d bytes, want a multiple of 1 MiB", c.MemoryBytes)
 	case c.SMP < 0 || c.SMP > maxVCPUs:
 		return c, fmt.Errorf("qemu: %d vCPUs, 1 to %d are supported", c.SMP, maxVCPUs)
+	case c.Arch.QEMU.CPUs > 0 && c.SMP > c.Arch.QEMU.CPUs:
+		return c, fmt.Errorf("qemu: %d vCPUs, Linux can use %d of this machine (%s)", c.SMP, c.Arch.QEMU.CPUs, c.Arch.QEMU.Machine)
 	}
 	// QEMU's own complaints about files are good, but come after the plugin
 	// was compiled and without our context.
-	for _, file := range []string{c.Kernel, c.Initrd} {
+	for _, file := range []string{c.Kernel, c.Initrd, c.DTB} {
 		if file == "" {
 			continue
 		}

@@ -58,7 +58,7 @@ func newDrainer(r *ring, ctl *control, bell *os.File, entered chan<- struct{}) *
 func (d *drainer) run(exited <-chan struct{}) {
 	defer close(d.done)
 	defer notify(d.ready)
-	told := false
+	asked := uint32(0)
 	var spare []byte
 	for {
 		if spare == nil {
@@ -74,8 +74,9 @@ func (d *drainer) run(exited <-chan struct{}) {
 			// until QEMU is ended.
 			return
 		}
-		if !told && d.ctl.phase.Load() == phaseEntered {
-			told = true
+		// The plugin asks once more after each time it was refused.
+		if d.ctl.phase.Load() == phaseEntered && d.ctl.refused.Load() == asked {
+			asked++
 			d.entered <- struct{}{}
 		}
 		if len(buf) > 0 {

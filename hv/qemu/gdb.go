@@ -31,6 +31,9 @@ type gdb struct {
 	conn    net.Conn
 	in      *bufio.Reader
 	numbers map[string]int // of registers, by name
+	// undescribed says that the target has no description, and gives its
+	// registers all at once only.
+	undescribed bool
 }
 
 func newGDB(conn net.Conn) *gdb {
@@ -42,7 +45,14 @@ func newGDB(conn net.Conn) *gdb {
 func (g *gdb) handshake(ctx context.Context) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	var err error
+	features, err := g.ask(ctx, "qSupported")
+	if err != nil {
+		return err
+	}
+	if !strings.Contains(features, "qXfer:features:read+") {
+		g.undescribed = true
+		return nil
+	}
 	g.numbers, err = parseTarget(func(name string) (string, error) { return g.annex(ctx, name) })
 	return err
 }
@@ -139,6 +149,25 @@ func (g *gdb) registers(ctx context.Context, vcpu int, numbers []int) ([][]byte,
 		return out, nil
 	}
 	return out, g.acknowledge()
+}
+
+// allRegisters reads all registers of vcpu, in the order of their numbers and
+// in the guest's byte order.
+func (g *gdb) allRegisters(ctx context.Context, vcpu int) ([]byte, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if err := g.expectOK(ctx, fmt.Sprintf("Hg%x", vcpu+1)); err != nil {
+		return nil, err
+	}
+	answer, err := g.ask(ctx, "g")
+	if err != nil {
+		return nil, err
+	}
+	b, err := hex.DecodeString(answer)
+	if err != nil {
+		return nil, fmt.Errorf("%w: registers: %.40q", errGDB, answer)
+	}
+	return b, nil
 }
 
 // readPhysical fills buf from guest physical memory.

@@ -294,7 +294,7 @@ func (m *Machine) Registers(ctx context.Context, vcpu int) (map[string]uint64, e
 			numbers[i] = n
 		}
 	}
-	raw, err := m.gdb.registers(ctx, vcpu, numbers)
+	raw, err := m.readRegisters(ctx, vcpu, numbers)
 	if err != nil {
 		return nil, m.orGone(err)
 	}
@@ -308,6 +308,26 @@ func (m *Machine) Registers(ctx context.Context, vcpu int) (map[string]uint64, e
 	for _, name := range []string{m.cfg.Arch.Call.PC, m.cfg.Arch.Call.SP} {
 		if _, ok := out[name]; !ok {
 			return nil, fmt.Errorf("qemu: vCPU %d: the gdb stub does not give register %s", vcpu, name)
+		}
+	}
+	return out, nil
+}
+
+// readRegisters reads registers by their numbers, in the guest's byte order;
+// nil for one that is not there.
+func (m *Machine) readRegisters(ctx context.Context, vcpu int, numbers []int) ([][]byte, error) {
+	if !m.gdb.undescribed {
+		return m.gdb.registers(ctx, vcpu, numbers)
+	}
+	all, err := m.gdb.allRegisters(ctx, vcpu)
+	if err != nil {
+		return nil, err
+	}
+	out := make([][]byte, len(numbers))
+	for i, n := range numbers {
+		size := m.cfg.Arch.WordSize
+		if at := n * size; n >= 0 && at+size <= len(all) {
+			out[i] = all[at : at+size]
 		}
 	}
 	return out, nil

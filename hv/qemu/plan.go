@@ -119,16 +119,22 @@ func (p *armed) addRegisters(a *arch.Arch) (err error) {
 // addPaging describes the page tables, if they can be walked from a register.
 func (p *armed) addPaging(a *arch.Arch) {
 	t := a.Paging
-	if t == nil || t.Prefixed || t.Order != nil || t.Linear.End != 0 || t.RootRegister == "" || len(t.Levels) >= maxLevels {
+	if t == nil || t.Prefixed || t.Order != nil || t.Linear != nil || len(t.High) > 1 || t.RootRegister == "" || len(t.Levels) >= maxLevels {
 		return
 	}
 	root, err := register(a, t.RootRegister)
 	if err != nil {
 		return
 	}
-	row := pagingRow{entrySize: uint8(t.EntrySize), canonical: b2u(t.Canonical), high: t.High, root: root, extra: noRead, frame: t.Frame}
+	var high uint64
+	if t.High != nil {
+		high = t.High[0]
+	}
+	row := pagingRow{entrySize: uint8(t.EntrySize), canonical: b2u(t.Canonical), high: high, root: root, extra: noRead, frame: t.Frame}
+	fits := true
 	add := func(l arch.Level) {
 		l = t.Resolve(l)
+		fits = fits && l.EntrySize == t.EntrySize && l.FrameShift == 0 && !l.Virtual
 		row.level[row.levels] = levelRow{
 			leaf: l.Leaf, absent: l.Absent, frame: l.Frame,
 			shift: uint32(l.Shift), bits: uint32(l.Bits),
@@ -145,7 +151,9 @@ func (p *armed) addPaging(a *arch.Arch) {
 	for _, l := range t.Levels {
 		add(l)
 	}
-	p.header.paging = row
+	if fits {
+		p.header.paging = row
+	}
 }
 
 func (p *armed) addHooks(a *arch.Arch, hooks []hv.Hook) error {
@@ -158,7 +166,7 @@ func (p *armed) addHooks(a *arch.Arch, hooks []hv.Hook) error {
 		if !ok {
 			i = len(p.sites)
 			at[addr] = i
-			p.sites = append(p.sites, siteRow{addr: uint64(addr), entry: -1, exit: exitNone, flags: noRead})
+			p.sites = append(p.sites, siteRow{addr: uint64(addr), entry: -1, exit: exitNone, flags: noRead, sp: noRead, result: noRead})
 		}
 		return &p.sites[i], nil
 	}
@@ -221,7 +229,24 @@ func (s *siteRow) leaves(a *arch.Arch, x hv.ExitPoint) error {
 	if x.Pop > 1<<20 {
 		return fmt.Errorf("the exit at %#x pops %d bytes", uint64(x.Addr), x.Pop)
 	}
-	s.pop, s.flags = uint32(x.Pop), noRead
+	s.pop, s.flags, s.sp, s.result, s.add = uint32(x.Pop), noRead, noRead, noRead, 0
+	if x.SP != "" {
+		reg, err := register(a, x.SP)
+		if err != nil {
+			return err
+		}
+		s.sp = reg
+	}
+	if r := x.Result; r != nil {
+		s.result, s.add = zeroRead, r.Add
+		if r.Register != "" {
+			reg, err := register(a, r.Register)
+			if err != nil {
+				return err
+			}
+			s.result = reg
+		}
+	}
 	if c := x.If; c != nil {
 		reg, err := register(a, c.Register)
 		if err != nil {
@@ -229,7 +254,7 @@ func (s *siteRow) leaves(a *arch.Arch, x hv.ExitPoint) error {
 		}
 		s.flags, s.shift, s.taken = reg, uint8(c.Shift), c.Taken
 	}
-	if was.exit != exitNone && (was.pop != s.pop || was.flags != s.flags || was.shift != s.shift || was.taken != s.taken) {
+	if s.exit != exitNone && was != *s {
 		return fmt.Errorf("the exit at %#x is described in two ways", uint64(x.Addr))
 	}
 	return nil

@@ -155,6 +155,12 @@ func (r *runner) arm() error {
 	if err != nil {
 		return err
 	}
+	if plan == nil {
+		ctl.phase.Store(phaseBoot)
+		ctl.refused.Add(1)
+		r.shared.wake()
+		return nil
+	}
 	compiled, err := compilePlan(r.cfg.Arch, plan)
 	if err != nil {
 		return err

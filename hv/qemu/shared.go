@@ -25,6 +25,7 @@ const (
 	maxStack      = 64 << 10
 	maxArrayWords = 4096
 	noRead        = 0xff
+	zeroRead      = 0xfe
 	recordAlign   = 64
 	maxLevels     = 6
 	maxPieces     = 16
@@ -34,7 +35,8 @@ const (
 )
 
 const (
-	phaseEntered = 2 // 0 and 1 are the plugin's own
+	phaseBoot    = 0 // 1 is the plugin's own
+	phaseEntered = 2
 	phaseArmed   = 3
 )
 
@@ -58,9 +60,10 @@ type control struct {
 	codeLen, enteredVCPU              uint32
 	code                              [64]byte
 	rowSizes                          uint32
-	_                                 uint32
-	phase, pausing, wakes             atomic.Uint32
-	_                                 [13]uint32
+	byNumber                          uint32
+	phase, pausing, wakes, refused    atomic.Uint32
+	adopt                             atomic.Uint32
+	_                                 [11]uint32
 	head                              atomic.Uint64
 	_                                 [7]uint64
 	tail, wakeAt                      atomic.Uint64
@@ -69,7 +72,9 @@ type control struct {
 	overflow                          atomic.Uint64
 	_                                 [7]uint64
 	pieces                            [maxPieces]ramRange
+	hosts                             [maxPieces]uint64
 	regs                              [maxRegs][16]byte
+	numbers                           [maxRegs]int16
 	vcpu                              [maxVCPUs]vcpuState
 }
 
@@ -110,6 +115,9 @@ type siteRow struct {
 	pop          uint32
 	taken        uint16
 	flags, shift uint8
+	sp, result   uint8
+	_            [6]uint8
+	add          uint64
 }
 
 const (
@@ -223,6 +231,7 @@ func newShared(a *arch.Arch, bell, ramFD int, ramBytes uint64) (*shared, error) 
 			return nil, fmt.Errorf("qemu: register name %q is too long", r.Name)
 		}
 		copy(c.regs[i][:], r.Name)
+		c.numbers[i] = int16(r.GDB)
 	}
 	return s, nil
 }

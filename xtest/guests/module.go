@@ -97,6 +97,9 @@ func buildInto(g *Guest, sources, name, dir string) (err error) {
 	if g.Cross != "" {
 		args = append(args, "ARCH="+g.KernelArch, "CROSS_COMPILE="+g.Cross)
 	}
+	if g.Compiler != "" {
+		args = append(args, "CC="+g.Compiler)
+	}
 	if err := run("make", append(args, "modules")...); err != nil {
 		return err
 	}
@@ -154,6 +157,9 @@ func hashFiles(hash io.Writer, dir string) error {
 // compilerOf reads which compiler Debian's headers package builds modules with
 // (".kernelvariables": CC = … gcc-12). Kbuild's own is gcc.
 func compilerOf(g *Guest) (string, error) {
+	if g.Compiler != "" {
+		return g.Compiler, nil
+	}
 	content, err := os.ReadFile(filepath.Join(g.Headers, ".kernelvariables"))
 	if errors.Is(err, fs.ErrNotExist) {
 		return "gcc", nil // a tree of one's own

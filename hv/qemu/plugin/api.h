@@ -58,3 +58,10 @@ GArray *qemu_plugin_get_registers(void);
 int qemu_plugin_read_register(struct qemu_plugin_register *handle, GByteArray *buf);
 bool qemu_plugin_read_memory_vaddr(uint64_t addr, GByteArray *data, size_t len);
 void qemu_plugin_outs(const char *text);
+
+/* What qemu_plugin_read_register is made of (QEMU 9.0 to 10.0: gdbstub/
+ * gdbstub.c, cpu-common.c). It is no part of the API, so that a QEMU may lack
+ * it; but where the API lists no registers, it alone has them. */
+struct CPUState;
+__attribute__((weak)) int gdb_read_register(struct CPUState *cpu, GByteArray *buf, int reg);
+__attribute__((weak)) struct CPUState *qemu_get_cpu(int index);

@@ -169,6 +169,15 @@ void on_entry(unsigned cpu, void *data)
 		hold(state);
 }
 
+static uint64_t exit_result(struct vcpu *v, const struct site *s)
+{
+	uint64_t result = s->add;
+
+	if (s->result != ZERO)
+		result += read_reg(v, s->result != NONE ? s->result : plan->exit_result);
+	return ctl->word_size == 4 ? (uint32_t)result : result;
+}
+
 void on_exit_site(unsigned cpu, void *data)
 {
 	const struct site *s = data;
@@ -181,7 +190,7 @@ void on_exit_site(unsigned cpu, void *data)
 		return;
 	if (s->flags != NONE && !(s->taken >> (read_reg(v, s->flags) >> s->shift & 15) & 1))
 		return;
-	r.sp = read_reg(v, plan->exit_sp) + s->pop;
+	r.sp = read_reg(v, s->sp != NONE ? s->sp : plan->exit_sp) + s->pop;
 	if (!close_call(r.sp, &call)) {
 		if (likely(!load(&ctl->overflow))) {
 			ctl->vcpu[cpu].filtered++;
@@ -189,7 +198,7 @@ void on_exit_site(unsigned cpu, void *data)
 		}
 		flags |= FLAG_ARRAY_SHORT;
 	}
-	r.result = read_reg(v, plan->exit_result);
+	r.result = exit_result(v, s);
 	if (call.hook >= 0) {
 		begin_walks(v, r.sp);
 		r.array_len = read_array(v, call.array,

@@ -28,10 +28,15 @@ uint64_t read_reg(struct vcpu *v, unsigned reg)
 {
 	int n;
 
-	if (reg >= MAX_REGS || !v->handles[reg])
+	if (reg >= MAX_REGS)
 		return 0;
 	v->regs->len = 0;
-	n = qemu_plugin_read_register(v->handles[reg], v->regs);
+	if (v->handles[reg])
+		n = qemu_plugin_read_register(v->handles[reg], v->regs);
+	else if (v->cpu && ctl->numbers[reg] >= 0)
+		n = gdb_read_register(v->cpu, v->regs, ctl->numbers[reg]);
+	else
+		return 0;
 	return n > 0 ? number(v->regs->data, n) : 0;
 }
 

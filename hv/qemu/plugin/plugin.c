@@ -32,13 +32,18 @@ struct vcpu *vcpus[MAX_VCPUS];
 
 /* translation */
 
-/* The first kernel text: tells the reader, which answers with the plan. */
+/* The first kernel text: tells the reader, which answers with the plan, or
+ * that this is not the kernel yet. */
 static void enter_kernel(uint64_t pc)
 {
-	uint32_t boot = PHASE_BOOT;
-
-	if (__atomic_compare_exchange_n(&ctl->phase, &boot, PHASE_ENTERING, false,
-					__ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)) {
+	uint32_t boot, refused;
+	bool mine;
+again:
+	boot = PHASE_BOOT;
+	refused = load(&ctl->refused);
+	mine = __atomic_compare_exchange_n(&ctl->phase, &boot, PHASE_ENTERING, false,
+					   __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+	if (mine) {
 		GByteArray *code = g_byte_array_new();
 		ctl->entered_pc = pc;
 		g_byte_array_set_size(code, sizeof ctl->code);
@@ -58,6 +63,11 @@ static void enter_kernel(uint64_t pc)
 		uint32_t seen = load(&ctl->wakes);
 		if (load(&ctl->phase) == PHASE_ARMED)
 			break;
+		if (load(&ctl->refused) != refused) {
+			if (mine)
+				return;
+			goto again; /* the answer was to another vCPU */
+		}
 		futex_wait(&ctl->wakes, seen);
 	}
 	const struct plan *p = (const struct plan *)((uint8_t *)ctl + ctl->plan_offset);
@@ -90,7 +100,7 @@ static void on_translation(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
 		return;
 	if (!plan)
 		enter_kernel(pc);
-	if (!plan->nsites)
+	if (!plan || !plan->nsites)
 		return;
 	for (size_t i = 0; i < n; i++) {
 		struct qemu_plugin_insn *insn = qemu_plugin_tb_get_insn(tb, i);
@@ -121,6 +131,9 @@ static void on_vcpu_init(qemu_plugin_id_t id, unsigned cpu)
 		fprintf(stderr, "leakvisor plugin: vCPU %u cannot be served\n", cpu);
 		_exit(3);
 	}
+	if (gdb_read_register && qemu_get_cpu)
+		v->cpu = qemu_get_cpu(cpu);
+	ctl->by_number = v->cpu != NULL;
 	v->regs = g_byte_array_new();
 	v->mem = g_byte_array_new();
 	g_byte_array_set_size(v->mem, MAX_SPAN);
@@ -131,8 +144,9 @@ static void on_vcpu_init(qemu_plugin_id_t id, unsigned cpu)
 				break;
 			}
 		}
-		if (!v->handles[i])
-			__atomic_fetch_or(&ctl->missing, (uint64_t)1 << i, __ATOMIC_SEQ_CST);
+		if (v->handles[i] || (v->cpu && ctl->numbers[i] >= 0))
+			continue;
+		__atomic_fetch_or(&ctl->missing, (uint64_t)1 << i, __ATOMIC_SEQ_CST);
 	}
 	vcpus[cpu] = v;
 }
@@ -184,8 +198,9 @@ EXPORT int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t *info, int
 	for (int i = 0; i < argc; i++) {
 		if (!strcmp(argv[i], "probe=on")) {
 			/* Only asked for the API's version. */
-			fprintf(stderr, "leakvisor plugin: api %d to %d\n",
-				info->version.min, info->version.cur);
+			fprintf(stderr, "leakvisor plugin: api %d to %d%s\n",
+				info->version.min, info->version.cur,
+				gdb_read_register && qemu_get_cpu ? ", registers by number" : "");
 			return 1;
 		}
 		if (!strncmp(argv[i], "shared=", 7) && map_shared(atoi(argv[i] + 7)))
@@ -196,6 +211,8 @@ EXPORT int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t *info, int
 	if (!init_hooks())
 		return fail("table of open calls");
 	check_reader();
+	if (ctl->adopt == ADOPT_READY && (errno = wait_for_adoption()))
+		return fail("starting a thread");
 	qemu_plugin_register_vcpu_init_cb(id, on_vcpu_init);
 	qemu_plugin_register_vcpu_tb_trans_cb(id, on_translation);
 	return 0;

@@ -16,6 +16,7 @@
 struct vcpu {
 	GByteArray *regs, *mem;
 	struct qemu_plugin_register *handles[MAX_REGS];
+	struct CPUState *cpu;      /* for registers without a handle, or NULL */
 	uint64_t root;     /* of the page tables, for the event at hand */
 	unsigned first;    /* first level of the page tables in use */
 	unsigned checked;  /* walks of the page tables compared with QEMU's */
@@ -44,6 +45,9 @@ bool holds(struct match m, uint64_t v);
 void begin_walks(struct vcpu *v, uint64_t sp);
 unsigned read_memory(struct vcpu *v, uint64_t addr, uint8_t *to, unsigned n);
 void fetch_context(struct vcpu *v, const uint64_t *reads, uint8_t *context);
+
+/* adopt.c: RAM that QEMU allocated; returns an error number */
+int wait_for_adoption(void);
 
 /* hooks.c: what happens when a hook is passed */
 bool init_hooks(void);

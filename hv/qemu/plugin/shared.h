@@ -19,7 +19,10 @@
 #define MAX_LEVELS 6   /* of page tables */
 #define MAX_PIECES 16  /* of guest RAM */
 #define NONE 0xff      /* no such register */
+#define ZERO 0xfe      /* a register that is always zero */
 
+/* Whether RAM becomes the memory file's: see adopt.c. */
+enum adopt { ADOPT_NEVER, ADOPT_READY, ADOPT_NOW, ADOPT_DONE, ADOPT_FAILED };
 enum phase { PHASE_BOOT, PHASE_ENTERING, PHASE_ENTERED, PHASE_ARMED };
 
 /* One cache line for each vCPU; only its own thread writes it, but for done. */
@@ -54,16 +57,20 @@ struct control {
 	uint32_t code_len, entered_vcpu;
 	uint8_t code[64];
 	uint32_t row_sizes;  /* of site, hook, group, member; the reader's */
-	uint32_t pad0;
+	uint32_t by_number;  /* QEMU has registers by number */
 	/* Both, with wakes counting changes: the futex of all who wait. */
-	uint32_t phase, pausing, wakes, pad1[13];
+	uint32_t phase, pausing, wakes;
+	uint32_t refused; /* how often the reader said that this is not the kernel yet */
+	uint32_t adopt, pad1[11];
 	/* The ring: positions are bytes since the start and never wrap. */
 	uint64_t head, pad2[7];             /* end of what is reserved */
 	uint64_t tail, wake_at;             /* end of what is read; ring the bell there */
 	uint32_t room, waiters; uint64_t pad3[5]; /* futex of those who wait for room */
 	uint64_t overflow, pad4[7];         /* the table of open calls was too small */
 	struct piece { uint64_t gpa, size, offset; } pieces[MAX_PIECES];
+	uint64_t hosts[MAX_PIECES]; /* where QEMU has the pieces to be adopted */
 	char regs[MAX_REGS][16];
+	int16_t numbers[MAX_REGS]; /* GDB's, -1 for none; the reader's too */
 	struct vcpu_state vcpu[MAX_VCPUS];
 };
 
@@ -112,6 +119,10 @@ struct site {
 	 * flags is NONE for one that always does. */
 	uint16_t taken;
 	uint8_t flags, shift;
+	/* The stack pointer and the result at an exit: registers, or NONE for
+	 * what the plan names, and for the result what is added. */
+	uint8_t sp, result, pad[6];
+	uint64_t add;
 };
 
 enum array_when { ARRAY_NEVER, ARRAY_AT_ENTRY, ARRAY_AT_EXIT };

@@ -82,8 +82,13 @@ void unmap_page(unsigned long va)
 
 static void map_range(unsigned long va, unsigned long pa, unsigned long size)
 {
-	for (unsigned long at = 0; at < size; at += PAGE_SIZE)
-		map_page(va + at, pt_page(pa + at));
+	pte_t *e = NULL;
+
+	for (unsigned long at = va; at < va + size; at += PAGE_SIZE) {
+		/* The next entry, or the first one in another table. */
+		e = !e || !(at >> PAGE_SHIFT & ((1UL << levels[LAST].bits) - 1)) ? pte_of(at) : e + 1;
+		*e = pt_page(pa + at - va);
+	}
 }
 
 /* Makes the tables that the kernel runs on from here on. */

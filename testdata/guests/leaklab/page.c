@@ -124,6 +124,12 @@ void mem_init(void)
 		if (i < first)
 			mem_map[i].flags = 1UL << PG_reserved;
 	}
-	for (unsigned long i = first; i < NR_PAGES; i++)
-		free_unref_page(&mem_map[i], 0);
+	for (unsigned long i = first; i < NR_PAGES;) {
+		unsigned int order = 0;
+
+		while (order < MAX_ORDER - 1 && !(i & 1UL << order) && i + (2UL << order) <= NR_PAGES)
+			order++;
+		free_unref_page(&mem_map[i], order);
+		i += 1UL << order;
+	}
 }

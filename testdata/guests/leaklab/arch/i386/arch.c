@@ -41,6 +41,8 @@ void arch_thread_init(struct thread_struct *t, void *stack_top, void (*entry)(vo
 }
 
 /* The first serial port, a 16550. */
+#define COM1 0x3f8
+
 static inline void outb(u16 port, u8 v) { __asm__ volatile("outb %0, %1" : : "a"(v), "Nd"(port)); }
 static inline u8 inb(u16 port)
 {
@@ -51,14 +53,17 @@ static inline u8 inb(u16 port)
 }
 static inline void outw(u16 port, u16 v) { __asm__ volatile("outw %0, %1" : : "a"(v), "Nd"(port)); }
 
+void arch_console_init(void)
+{
+	outb(COM1 + 2, 1); /* the FIFO, of 16 bytes */
+}
+
 void arch_write(const char *s)
 {
-	const u16 port = 0x3f8;
-
-	while (*s) {
-		while (!(inb(port + 5) & 0x20))
+	for (unsigned int n = 0; s[n]; n++) {
+		while (n % 16 == 0 && !(inb(COM1 + 5) & 0x20))
 			; /* not empty yet */
-		outb(port, *s++);
+		outb(COM1, s[n]);
 	}
 }
 

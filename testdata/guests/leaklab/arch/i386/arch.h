@@ -26,7 +26,7 @@ static inline unsigned long pt_address(unsigned int level, pte_t e) { return e &
 static inline void arch_load_tables(unsigned long pa) { __asm__ volatile("mov %0, %%cr3" : : "r"(pa) : "memory"); }
 static inline void arch_flush_tlb(unsigned long va) { __asm__ volatile("invlpg (%0)" : : "r"(va) : "memory"); }
 static inline void arch_map_devices(void) {}
-static inline void arch_console_init(void) {}
+void arch_console_init(void);
 
 struct thread_struct {
 	unsigned long sp;
