@@ -10,6 +10,7 @@ import (
 	"github.com/leakvisor/leakvisor/arch/mips"
 	"github.com/leakvisor/leakvisor/arch/ppc"
 	"github.com/leakvisor/leakvisor/arch/s390"
+	"github.com/leakvisor/leakvisor/arch/sh"
 	"github.com/leakvisor/leakvisor/arch/x86"
 )
 
@@ -25,6 +26,7 @@ func Archs() []*arch.Arch {
 		mips.MIPS32LE(),
 		mips.MIPS32BE(),
 		mips.MIPS64LE(),
+		sh.SH4(),
 	}
 }
 
