@@ -16,7 +16,11 @@ ALL_GUESTS := x86_64-6.1-cloud x86_64-6.12-cloud x86_64-6.1
 ARCH ?= arm64
 FOREIGN_GUESTS := i386-6.1 arm64-6.1-cloud armhf-6.1 ppc64le-6.1 s390x-6.1 \
 	mipsel-6.1 mips64el-6.1
-ARCH_GUESTS := $(filter $(ARCH)-%,$(FOREIGN_GUESTS))
+# Those that Debian has no kernels for, built in some minutes each.
+BUILT_GUESTS := ppc32-6.1
+ARCH_GUESTS := $(filter $(ARCH)-%,$(FOREIGN_GUESTS) $(BUILT_GUESTS))
+# Guests with the compilers and emulators that leaklab needs: docs/leaklab.md.
+LEAKLAB_TOOLS := i386-6.1 arm64-6.1-cloud s390x-6.1
 FUZZTIME ?= 5s
 # Debian's source package of the kernel for "make oracle".
 ORACLE ?= linux-source-6.1
@@ -24,7 +28,7 @@ ORACLE ?= linux-source-6.1
 TESTFLAGS ?=
 STATICCHECK := $(GO) tool -modfile=.ci/tools.mod staticcheck
 
-.PHONY: build setup guest guests test test-unit test-kernels test-arch \
+.PHONY: build setup guest guests leaklab-tools test test-unit test-kernels test-arch \
 	test-arch-all test-race lint \
 	fuzz-short bench bench-overhead bench-scan bench-symbols bench-kvm test-kvm oracle \
 	demo demo-initramfs clean
@@ -41,27 +45,30 @@ guest: setup
 guests: setup
 	@for guest in $(ALL_GUESTS); do scripts/guest.sh $$guest >/dev/null; done
 
+leaklab-tools:
+	@scripts/setup.sh $(LEAKLAB_TOOLS)
+
 # Nothing may be missing here.
-test: guest
+test: guest leaklab-tools
 	LEAKVISOR_REQUIRE_GUESTS=1 LEAKVISOR_GUESTS=$(GUEST) \
 		$(GO) test -timeout 30m $(TESTFLAGS) ./...
 
 # The same tests on all the kernels.
-test-kernels: guests
+test-kernels: guests leaklab-tools
 	LEAKVISOR_REQUIRE_GUESTS=1 LEAKVISOR_GUESTS="$(ALL_GUESTS)" \
 		$(GO) test -timeout 60m $(TESTFLAGS) ./...
 
 # What is true of every kernel, on a guest of another architecture.
 test-arch:
-	@[ -n "$(ARCH_GUESTS)" ] || { echo "no guest of $(ARCH): there are $(FOREIGN_GUESTS)"; exit 1; }
+	@[ -n "$(ARCH_GUESTS)" ] || { echo "no guest of $(ARCH): there are $(FOREIGN_GUESTS) $(BUILT_GUESTS)"; exit 1; }
 	@scripts/setup.sh $(ARCH_GUESTS)
 	@for guest in $(ARCH_GUESTS); do scripts/guest.sh $$guest >/dev/null; done
 	LEAKVISOR_REQUIRE_GUESTS=1 LEAKVISOR_GUESTS="$(ARCH_GUESTS)" \
-		$(GO) test -timeout 60m $(TESTFLAGS) -run '^(TestGroundTruth|TestCleanBoot|TestCrash)$$' \
+		$(GO) test -count 1 -timeout 60m $(TESTFLAGS) -run '^(TestGroundTruth|TestCleanBoot|TestCrash)$$' \
 		./xtest/guests ./cmd/leakvisor
 
 test-arch-all:
-	@for guest in $(FOREIGN_GUESTS); do \
+	@for guest in $(FOREIGN_GUESTS) $(BUILT_GUESTS); do \
 		$(MAKE) test-arch ARCH=$${guest%%-*}; done
 
 # Those that need no guest. Says how many others there are.

@@ -195,6 +195,9 @@ type QEMU struct {
 	Append  string // more of that, for want of real hardware; mostly empty
 	// CPUs is how many the machine has that Linux can use; zero for any number.
 	CPUs int
+	// RAM is QEMU's name of the machine's memory, for machines that have their
+	// own and take no other; mostly empty.
+	RAM string
 	// ByNumber says that QEMU does not list the registers to plugins. They are
 	// read by their GDB numbers, with a function that QEMU need not export.
 	ByNumber bool

@@ -27,6 +27,10 @@ type Paging struct {
 	// Linear are the places where physical memory from address zero on is
 	// mapped without any tables.
 	Linear []Segment
+	// LinearEnd is the symbol of a variable with the first address behind
+	// Linear, which is then at most there; empty where that is fixed. As long
+	// as it is zero, the boot has not come to making other mappings.
+	LinearEnd string
 	// Absent makes an entry map nothing.
 	Absent Match
 	// Frame is the mask of the physical address in an entry.
@@ -73,10 +77,9 @@ func (m RegisterMatch) In(regs map[string]uint64) bool {
 	return ok && m.Holds(v)
 }
 
-// Entry reads the table entry at the start of b.
+// Entry reads the table entry that b is.
 func (p *Paging) Entry(a *Arch, b []byte) uint64 {
-	b = b[:p.EntrySize]
-	if p.Order != nil && p.EntrySize == 8 {
+	if p.Order != nil && len(b) == 8 {
 		return p.Order.Uint64(b)
 	}
 	return a.Uint(b)
@@ -94,6 +97,8 @@ type Level struct {
 	// value otherwise.
 	Absent Match
 	Frame  uint64
+	// EntrySize is this level's where it is not Paging's; zero otherwise.
+	EntrySize int
 	// FrameShift is how far to the left of its place an address is in an entry.
 	FrameShift uint
 	// Virtual says that an entry has the address of the next table in one of
@@ -145,6 +150,9 @@ func (p *Paging) Resolve(l Level) Level {
 	}
 	if l.Frame == 0 {
 		l.Frame = p.Frame
+	}
+	if l.EntrySize == 0 {
+		l.EntrySize = p.EntrySize
 	}
 	return l
 }

@@ -2,6 +2,7 @@ package guestmem
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/leakvisor/leakvisor/arch"
 )
@@ -63,6 +64,19 @@ func (s *AddressSpace) WithRoot(root GPA) *AddressSpace {
 	return &c
 }
 
+// WithLinearEnd returns the same address space with an earlier end of what is
+// mapped without tables (arch.Paging.LinearEnd).
+func (s *AddressSpace) WithLinearEnd(end GVA) *AddressSpace {
+	c, a, p := *s, *s.arch, *s.arch.Paging
+	p.Linear = slices.Clone(p.Linear)
+	for i := range p.Linear {
+		l := &p.Linear[i]
+		l.End = min(l.End, max(l.Start, uint64(end)))
+	}
+	a.Paging, c.arch = &p, &a
+	return &c
+}
+
 // WithPhysical returns the same address space over other memory, a Snapshot
 // of this one's.
 func (s *AddressSpace) WithPhysical(phys Physical) *AddressSpace {
@@ -109,9 +123,9 @@ func (s *AddressSpace) Translate(gva GVA) (GPA, uint64, error) {
 	table := s.root
 	for i, l := range s.levels {
 		index := uint64(gva) >> l.Shift & (1<<l.Bits - 1)
-		at := table + GPA(index*uint64(p.EntrySize))
-		b, err := s.phys.ViewPhys(at, p.EntrySize)
-		if err != nil || len(b) < p.EntrySize {
+		at := table + GPA(index*uint64(l.EntrySize))
+		b, err := s.phys.ViewPhys(at, l.EntrySize)
+		if err != nil || len(b) < l.EntrySize {
 			return 0, 0, &AddressError{Addr: uint64(gva), Reason: fmt.Sprintf("%s table at %#x lies outside the guest's RAM", l.Name, uint64(table))}
 		}
 		e := p.Entry(s.arch, b)

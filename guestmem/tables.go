@@ -10,17 +10,20 @@ func (s *AddressSpace) Tables(fn func(Range[GPA]) bool) {
 }
 
 func (s *AddressSpace) tables(table GPA, level int, fn func(Range[GPA]) bool) {
-	l, entry := s.levels[level], s.arch.Paging.EntrySize
+	l, p := s.levels[level], s.arch.Paging
+	entry := l.EntrySize
 	r := Range[GPA]{Start: table, End: table + GPA(uint64(entry)<<l.Bits)}
 	b, err := s.phys.ViewPhys(r.Start, int(r.Size()))
 	if err != nil || !fn(r) || level == len(s.levels)-1 {
 		return
 	}
 	for ; len(b) >= entry; b = b[entry:] {
-		if e := s.arch.Paging.Entry(s.arch, b); !l.Absent.Holds(e) && !l.Leaf.Holds(e) {
-			if next, ok := s.arch.Paging.Address(l, e); ok {
-				s.tables(GPA(next), level+1, fn)
-			}
+		e := p.Entry(s.arch, b[:entry])
+		if l.Absent.Holds(e) || l.Leaf.Holds(e) {
+			continue
+		}
+		if next, ok := p.Address(l, e); ok {
+			s.tables(GPA(next), level+1, fn)
 		}
 	}
 }

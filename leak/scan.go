@@ -19,6 +19,10 @@ func (s *Session) judge(f *frozen, from Roots) (pending, error) {
 	ctx := context.Background()
 	p := s.look(f, from)
 	s.mark(p)
+	var err error
+	if p.in.Index, err = scanner.NewIndex(p.in.Objects, p.in.WordSize, 0); err != nil {
+		return pending{}, err
+	}
 	res, err := scanner.Scan(ctx, p.in, nil)
 	if err != nil {
 		return pending{}, err

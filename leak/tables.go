@@ -46,6 +46,9 @@ func (s *Session) useTables(seen *guestmem.AddressSpace) error {
 		own := seen.WithRoot(gpa)
 		at, _, err := own.Translate(root)
 		s.ownTables = err == nil && at == gpa
+		if own, err = s.bounded(own); err != nil {
+			s.ownTables = false
+		}
 		s.kmem = own
 		if !s.ownTables {
 			s.kmem = seen
@@ -57,6 +60,28 @@ func (s *Session) useTables(seen *guestmem.AddressSpace) error {
 		return nil
 	}
 	return errs
+}
+
+// bounded returns the address space with the end of what is mapped without
+// tables where the kernel has it. It errs as long as that is not known.
+func (s *Session) bounded(space *guestmem.AddressSpace) (*guestmem.AddressSpace, error) {
+	name := s.arch.Paging.LinearEnd
+	if name == "" {
+		return space, nil
+	}
+	at, err := s.space.Addr(name)
+	if err != nil {
+		return space, err
+	}
+	b := make([]byte, s.arch.WordSize)
+	if err := guestmem.Read(space, at, b); err != nil {
+		return space, err
+	}
+	end := s.arch.Word(b)
+	if end == 0 {
+		return space, fmt.Errorf("%s is not set yet", name)
+	}
+	return space.WithLinearEnd(guestmem.GVA(end)), nil
 }
 
 // refreshTables makes sure that what is read from now on is read through the

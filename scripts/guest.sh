@@ -278,6 +278,9 @@ main() {
 	[ $# = 1 ] || die "usage: scripts/guest.sh [--update] NAME (one of: $names)"
 	name=$1
 	describe "$name" || die "no guest named $name (there are: $names)"
+	if [ -n "$recipe" ]; then
+		exec "$(dirname "$0")/kernels/build.sh" ${update:+--update} "$name"
+	fi
 	foreign=
 	if [ "$debian" != amd64 ]; then
 		foreign=1

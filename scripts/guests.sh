@@ -9,8 +9,15 @@
 #   compiler   packages with that
 #   image      the kernel image's name in the package, without the release
 #   emulator, qemu   QEMU's program and the package that has it
+# and of a guest that is built, as Debian has no kernel for it:
+#   recipe     the files in scripts/kernels that say how; else empty
+#   source     the package with the sources
+#   target, image   what make makes besides vmlinux, and what QEMU boots of it
+#   folder     the architecture's in the sources (arch/*)
+#   cpus       how many the guest is tested with, at most
+#   gcc        the compiler's name behind the prefix
 describe() {
-	compiler=() cross= image=vmlinuz
+	compiler=() cross= image=vmlinuz recipe= metas=()
 	case $1 in
 	x86_64-*)
 		debian=amd64 karch=x86
@@ -43,6 +50,9 @@ describe() {
 		debian=mips64el karch=mips cross=mips64el-linux-gnuabi64-
 		compiler=(gcc-12-mips64el-linux-gnuabi64)
 		emulator=qemu-system-mips64el qemu=qemu-system-mips ;;
+	ppc32-* | mips-* | sparc64-* | sh4-* | microblaze-*)
+		describe_built "$1"
+		return ;;
 	*)
 		return 1 ;;
 	esac
@@ -81,4 +91,38 @@ describe() {
 		return 1 ;;
 	esac
 }
-readonly names="x86_64-6.1-cloud x86_64-6.12-cloud x86_64-6.1 i386-6.1 arm64-6.1-cloud armhf-6.1 ppc64le-6.1 s390x-6.1 mipsel-6.1 mips64el-6.1"
+
+describe_built() {
+	debian= target= image=vmlinux cpus=1 gcc=gcc-12
+	recipe=${1%%-*} source=linux-source-${1#*-}
+	case $1 in
+	ppc32-6.1)
+		karch=powerpc cross=powerpc-linux-gnu-
+		compiler=(gcc-12-powerpc-linux-gnu)
+		emulator=qemu-system-ppc qemu=qemu-system-ppc ;;
+	mips-6.1)
+		karch=mips cross=mips-linux-gnu-
+		compiler=(gcc-12-mips-linux-gnu)
+		emulator=qemu-system-mips qemu=qemu-system-mips ;;
+	sparc64-6.1)
+		karch=sparc64 cross=sparc64-linux-gnu-
+		target=image image=arch/sparc/boot/image
+		compiler=(gcc-12-sparc64-linux-gnu)
+		emulator=qemu-system-sparc64 qemu=qemu-system-sparc ;;
+	sh4-6.1)
+		karch=sh cross=sh4-linux-gnu-
+		target=zImage image=arch/sh/boot/zImage
+		compiler=(gcc-12-sh4-linux-gnu gcc-12-plugin-dev-sh4-linux-gnu g++ libgmp-dev)
+		emulator=qemu-system-sh4 qemu=qemu-system-misc ;;
+	microblaze-6.1)
+		karch=microblaze cross=microblaze-linux- gcc=gcc
+		compiler=(g++ libgmp-dev libmpfr-dev libmpc-dev)
+		emulator=qemu-system-microblaze qemu=qemu-system-misc ;;
+	*)
+		return 1 ;;
+	esac
+	folder=${karch%64}
+	compiler+=(bison flex)
+}
+
+readonly names="x86_64-6.1-cloud x86_64-6.12-cloud x86_64-6.1 i386-6.1 arm64-6.1-cloud armhf-6.1 ppc64le-6.1 s390x-6.1 mipsel-6.1 mips64el-6.1 ppc32-6.1 mips-6.1 sparc64-6.1 sh4-6.1 microblaze-6.1"

@@ -98,6 +98,9 @@ func (u *cfiUnwinder) unwind(_ uint64, start frameState, stack copied, out []gue
 		if end {
 			return n, true
 		}
+		if ok && ret == 0 {
+			return n, true // what a stack begins with
+		}
 		if !ok || next[u.sp] <= regs[u.sp] || !u.space.maybeCode(ret) {
 			return n, false
 		}

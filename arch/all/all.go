@@ -22,6 +22,7 @@ func Archs() []*arch.Arch {
 		arm.ARM64(),
 		arm.ARMv7(),
 		ppc.PPC64LE(),
+		ppc.PPC32(),
 		s390.S390X(),
 		mips.MIPS32LE(),
 		mips.MIPS32BE(),

@@ -16,7 +16,7 @@ func PPC64LE() *arch.Arch {
 		ELF:      arch.ELF{Machine: elf.EM_PPC64, Class: elf.ELFCLASS64, Data: elf.ELFDATA2LSB},
 		WordSize: 8,
 		Order:    binary.LittleEndian,
-		Regs:     regs64(),
+		Regs:     regs(8),
 		Call: arch.Call{
 			Args:       []string{"r3", "r4", "r5", "r6", "r7", "r8"},
 			Result:     "r3",
@@ -51,7 +51,7 @@ func PPC64LE() *arch.Arch {
 			CurrentIn:  &arch.Member{Register: "r13", Struct: "paca_struct", Member: "__current"},
 			IRQStacks:  []arch.CPUStack{{Symbol: "hardirq_ctx"}, {Symbol: "softirq_ctx"}},
 		},
-		Text: text{},
+		Text: text{binary.LittleEndian},
 		QEMU: &arch.QEMU{
 			Binary:  "qemu-system-ppc64",
 			Package: "qemu-system-ppc",
@@ -63,14 +63,15 @@ func PPC64LE() *arch.Arch {
 	}
 }
 
-func regs64() []arch.Reg {
+// regs lists the registers of size bytes each.
+func regs(size int) []arch.Reg {
 	var out []arch.Reg
 	for i := range 32 {
-		out = append(out, arch.Reg{Name: fmt.Sprintf("r%d", i), DWARF: i, GDB: i, Size: 8})
+		out = append(out, arch.Reg{Name: fmt.Sprintf("r%d", i), DWARF: i, GDB: i, Size: size})
 	}
 	return append(out,
-		arch.Reg{Name: "pc", DWARF: -1, GDB: -1, Size: 8},
-		arch.Reg{Name: "lr", DWARF: 65, GDB: -1, Size: 8},
+		arch.Reg{Name: "pc", DWARF: -1, GDB: -1, Size: size},
+		arch.Reg{Name: "lr", DWARF: 65, GDB: -1, Size: size},
 		arch.Reg{Name: "cr", DWARF: 68, GDB: -1, Size: 4},
 	)
 }

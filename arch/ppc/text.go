@@ -7,15 +7,15 @@ import (
 	"github.com/leakvisor/leakvisor/arch"
 )
 
-// text finds exits among the Power instructions of a little-endian function,
-// of which it decodes the branches (Power ISA 3.0B, book I, 2.4).
-type text struct{}
+// text finds exits among the Power instructions of a function in this byte
+// order, of which it decodes the branches (Power ISA 3.0B, book I, 2.4).
+type text struct{ order binary.ByteOrder }
 
 var _ arch.Disassembler = text{}
 
 // Exits implements arch.Disassembler. Branches to the count register are taken
 // for jump tables. A return that also counts is refused: no compiler makes one.
-func (text) Exits(addr uint64, code []byte, thunks map[uint64]bool) ([]arch.Exit, error) {
+func (t text) Exits(addr uint64, code []byte, thunks map[uint64]bool) ([]arch.Exit, error) {
 	if addr%4 != 0 || len(code)%4 != 0 {
 		return nil, fmt.Errorf("code of %d bytes at %#x does not consist of whole instructions", len(code), addr)
 	}
@@ -23,7 +23,7 @@ func (text) Exits(addr uint64, code []byte, thunks map[uint64]bool) ([]arch.Exit
 	var exits []arch.Exit
 	for off := 0; off < len(code); off += 4 {
 		at := addr + uint64(off)
-		w := binary.LittleEndian.Uint32(code[off:])
+		w := t.order.Uint32(code[off:])
 		if w&1 != 0 {
 			continue // a call, or no branch
 		}

@@ -19,7 +19,7 @@ func words(w ...uint32) []byte {
 // The encodings are GNU as's.
 func TestExits(t *testing.T) {
 	const at = 0xc000_0000_0010_0000
-	exits, err := text{}.Exits(at, words(
+	exits, err := text{binary.LittleEndian}.Exits(at, words(
 		0x7c0802a6,  // +0 mflr r0
 		0x4800_0101, // +4 bl: no exit
 		0x4182_0008, // +8 beq +16: stays inside
@@ -41,7 +41,7 @@ func TestExits(t *testing.T) {
 	if !reflect.DeepEqual(exits, want) {
 		t.Fatalf("exits %+v,\nwant %+v", exits, want)
 	}
-	if _, err := (text{}).Exits(at, words(0x4e00_0020), nil); err == nil { // bdnzlr
+	if _, err := (text{binary.LittleEndian}).Exits(at, words(0x4e00_0020), nil); err == nil { // bdnzlr
 		t.Error("a return that counts was accepted")
 	}
 }
@@ -49,7 +49,7 @@ func TestExits(t *testing.T) {
 func FuzzExits(f *testing.F) {
 	f.Add(words(0x4e800020, 0x48000100), uint64(0))
 	f.Fuzz(func(t *testing.T, code []byte, addr uint64) {
-		exits, err := text{}.Exits(addr, code, nil)
+		exits, err := text{binary.LittleEndian}.Exits(addr, code, nil)
 		for _, e := range exits {
 			if err == nil && e.Addr-addr >= uint64(len(code)) {
 				t.Fatalf("exit %#x lies outside the code", e.Addr)

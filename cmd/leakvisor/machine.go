@@ -47,6 +47,7 @@ func (c *runCmd) startMachine(ctx context.Context, a *arch.Arch, cache string, c
 		Arch:        a,
 		Kernel:      string(c.Kernel),
 		Initrd:      string(c.Initrd),
+		DTB:         string(c.DTB),
 		Append:      c.append(a.QEMU.Console, a.QEMU.Append),
 		MemoryBytes: uint64(c.Memory),
 		SMP:         c.SMP,

@@ -22,6 +22,7 @@ type runCmd struct {
 	Kernel  file   `required:"" placeholder:"FILE" help:"Kernel to boot: bzImage or ELF."`
 	VMLinux file   `name:"vmlinux" required:"" placeholder:"FILE" help:"The same kernel's vmlinux with debug information."`
 	Initrd  file   `placeholder:"FILE" help:"Initial RAM disk."`
+	DTB     file   `name:"dtb" placeholder:"FILE" help:"Device tree of the board, where the emulator has none (QEMU only)."`
 	Append  string `placeholder:"ARGS" help:"Kernel command line, behind console= and what emulation needs."`
 	Memory  size   `default:"512M" placeholder:"SIZE" help:"Guest RAM, for example 512M or 2G (${default})."`
 	SMP     int    `default:"1" placeholder:"N" help:"Number of vCPUs (${default})."`

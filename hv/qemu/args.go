@@ -15,11 +15,10 @@ func arguments(cfg Config, plugin string, fds descriptors) []string {
 	q := cfg.Arch.QEMU
 	args := []string{
 		"-no-user-config", "-nodefaults", "-display", "none",
-		"-machine", q.Machine + ",memory-backend=" + ramID,
+		"-machine", q.Machine,
 		"-accel", "tcg",
 		"-smp", fmt.Sprint(cfg.SMP),
 		"-m", fmt.Sprintf("%dM", cfg.MemoryBytes>>20),
-		"-object", fmt.Sprintf("memory-backend-file,id=%s,size=%d,mem-path=/proc/self/fd/%d,share=on", ramID, cfg.MemoryBytes, fds.ram),
 		"-kernel", cfg.Kernel,
 		// The guest's end stops the machine and keeps its memory.
 		"-action", "reboot=shutdown,shutdown=pause,panic=pause",
@@ -34,11 +33,18 @@ func arguments(cfg Config, plugin string, fds descriptors) []string {
 		"-plugin", fmt.Sprintf("file=%s,shared=%d", escape(plugin), fds.shared),
 		"-S",
 	}
+	if q.RAM == "" {
+		args = append(args, "-machine", "memory-backend="+ramID, "-object",
+			fmt.Sprintf("memory-backend-file,id=%s,size=%d,mem-path=/proc/self/fd/%d,share=on", ramID, cfg.MemoryBytes, fds.ram))
+	}
 	if q.CPU != "" {
 		args = append(args, "-cpu", q.CPU)
 	}
 	if cfg.Initrd != "" {
 		args = append(args, "-initrd", cfg.Initrd)
+	}
+	if cfg.DTB != "" {
+		args = append(args, "-dtb", cfg.DTB)
 	}
 	if cfg.Append != "" {
 		args = append(args, "-append", cfg.Append)

@@ -20,11 +20,11 @@ import (
 var pluginSource embed.FS
 
 // pluginFiles are all of it, the ones to be compiled first.
-var pluginFiles = []string{"plugin.c", "hooks.c", "memory.c", "ring.c", "api.h", "plugin.h", "shared.h"}
+var pluginFiles = []string{"plugin.c", "hooks.c", "memory.c", "ring.c", "adopt.c", "api.h", "plugin.h", "shared.h"}
 
-const pluginUnits = 4 // of pluginFiles
+const pluginUnits = 5 // of pluginFiles
 
-var pluginFlags = []string{"-std=gnu11", "-O2", "-Wall", "-shared", "-fPIC", "-fvisibility=hidden"}
+var pluginFlags = []string{"-std=gnu11", "-O2", "-Wall", "-shared", "-fPIC", "-pthread", "-fvisibility=hidden"}
 
 const (
 	fixCC = "install a C compiler: on Debian and Ubuntu `apt-get install gcc libc6-dev`"

@@ -16,6 +16,8 @@ type Config struct {
 	Arch *arch.Arch
 	// Kernel and Initrd are files; Append is the kernel command line.
 	Kernel, Initrd, Append string
+	// DTB is the file with the board's device tree, for machines without one.
+	DTB string
 	// MemoryBytes is the size of guest RAM, a multiple of 1 MiB.
 	MemoryBytes uint64
 	// SMP is the number of vCPUs, 1 if zero, at most 256.
@@ -76,7 +78,7 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	// QEMU's own complaints about files are good, but come after the plugin
 	// was compiled and without our context.
-	for _, file := range []string{c.Kernel, c.Initrd} {
+	for _, file := range []string{c.Kernel, c.Initrd, c.DTB} {
 		if file == "" {
 			continue
 		}

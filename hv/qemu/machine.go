@@ -1,6 +1,7 @@
 package qemu
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -170,6 +171,9 @@ func (m *Machine) launch(binary, plugin string) error {
 	if fds.shared, err = dup(m.shared.file); err != nil {
 		return err
 	}
+	if m.cfg.Arch.QEMU.RAM != "" {
+		m.shared.ctl.adopt.Store(adoptReady)
+	}
 	logFD, err := unix.MemfdCreate("qemu-log", unix.MFD_CLOEXEC)
 	if err != nil {
 		return fmt.Errorf("qemu: memfd_create: %w", err)
@@ -200,9 +204,15 @@ func (m *Machine) greet(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	ranges, err := parseMemoryTree(tree, ramID)
+	own := m.cfg.Arch.QEMU.RAM
+	ranges, err := parseMemoryTree(tree, cmp.Or(own, ramID))
 	if err != nil {
 		return err
+	}
+	if own != "" {
+		if err := m.adopt(ctx, ranges); err != nil {
+			return err
+		}
 	}
 	if m.mem, err = m.ram.physical(ranges); err != nil {
 		return err

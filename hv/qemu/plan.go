@@ -131,8 +131,10 @@ func (p *armed) addPaging(a *arch.Arch) {
 		high = t.High[0]
 	}
 	row := pagingRow{entrySize: uint8(t.EntrySize), canonical: b2u(t.Canonical), high: high, root: root, extra: noRead, frame: t.Frame}
+	fits := true
 	add := func(l arch.Level) {
 		l = t.Resolve(l)
+		fits = fits && l.EntrySize == t.EntrySize && l.FrameShift == 0 && !l.Virtual
 		row.level[row.levels] = levelRow{
 			leaf: l.Leaf, absent: l.Absent, frame: l.Frame,
 			shift: uint32(l.Shift), bits: uint32(l.Bits),
@@ -149,7 +151,9 @@ func (p *armed) addPaging(a *arch.Arch) {
 	for _, l := range t.Levels {
 		add(l)
 	}
-	p.header.paging = row
+	if fits {
+		p.header.paging = row
+	}
 }
 
 func (p *armed) addHooks(a *arch.Arch, hooks []hv.Hook) error {

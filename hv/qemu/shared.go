@@ -62,7 +62,8 @@ type control struct {
 	rowSizes                          uint32
 	byNumber                          uint32
 	phase, pausing, wakes, refused    atomic.Uint32
-	_                                 [12]uint32
+	adopt                             atomic.Uint32
+	_                                 [11]uint32
 	head                              atomic.Uint64
 	_                                 [7]uint64
 	tail, wakeAt                      atomic.Uint64
@@ -71,6 +72,7 @@ type control struct {
 	overflow                          atomic.Uint64
 	_                                 [7]uint64
 	pieces                            [maxPieces]ramRange
+	hosts                             [maxPieces]uint64
 	regs                              [maxRegs][16]byte
 	numbers                           [maxRegs]int16
 	vcpu                              [maxVCPUs]vcpuState

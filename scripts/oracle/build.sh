@@ -17,6 +17,7 @@
 # 11 minutes on one core and 4 GB of disk while it works (JOBS=2).
 set -eu -o pipefail
 here=$(cd "$(dirname "$0")" && pwd)
+. "$here/../kernels/lib.sh"
 source=linux-source-6.1
 while getopts s: o; do
 	case $o in
@@ -36,56 +37,24 @@ busybox=$(command -v busybox) || die "busybox is missing: apt-get install busybo
 LC_ALL=C ldd "$busybox" >/dev/null 2>&1 && die "$busybox is not static: apt-get install busybox-static"
 export LC_ALL=C
 
-version=$(apt-cache policy "$source" | sed -n 's/^ *Candidate: //p')
-[ -n "$version" ] && [ "$version" != "(none)" ] || die "no package $source: try apt-get update"
-fragments=("$here"/frag/{common,x86_64,kmemleak,renamed}.config)
+version=$(candidate "$source")
+fragments=("$here"/../kernels/frag/common.config "$here"/frag/{x86_64,kmemleak,renamed}.config)
 hash=$({ echo "$source $version"; cc --version | head -1; cat "${fragments[@]}"; } | sha256sum | cut -c1-16)
 out=$cache/oracle-$hash
 mkdir -p "$cache"
 
-# configure makes tree/.config of the fragments, and insists on every line of
-# those whose names hold for all versions.
-configure() {
-	local tree=$1 line
-	make -C "$tree" -s allnoconfig >&2
-	(cd "$tree" && scripts/kconfig/merge_config.sh -m .config "${fragments[@]}" >/dev/null)
-	make -C "$tree" -s olddefconfig >&2
-	grep -h '^CONFIG_' "$here"/frag/{common,x86_64,kmemleak}.config | while read -r line; do
-		grep -qxF "$line" "$tree/.config" || die "$source does not take $line"
-	done
-	grep -qx 'CONFIG_\(DEBUG_KMEMLEAK_TEST\|SAMPLE_KMEMLEAK\)=m' "$tree/.config" || die "$source has no kmemleak-test"
-}
-
-# prune leaves of a built tree what modules of one's own are built with:
-# headers, scripts, objtool, and the initramfs's packer.
-prune() (
-	cd "$1"
-	find . -mindepth 1 -maxdepth 1 ! -name Makefile ! -name Module.symvers ! -name .config ! -name arch \
-		! -name include ! -name scripts ! -name tools ! -name usr -exec rm -rf {} +
-	find arch -mindepth 1 -maxdepth 1 -type d ! -name x86 -exec rm -rf {} +
-	find tools -mindepth 1 -maxdepth 1 ! -name objtool -exec rm -rf {} +
-	find arch tools usr -type f \( -name '*.[acoS]' -o -name '.*.cmd' -o -name '*.so*' -o -name 'vmlinux*' -o -name 'bzImage' \) \
-		-exec rm -f {} +
-	find . -type d -empty -delete
-)
+kbuild=()
 
 build() {
 	local work=$1 tree
-	say "fetching $source $version"
-	(cd "$work" && apt-get download -q "$source=$version" >&2) || die "cannot download $source"
-	dpkg-deb --fsys-tarfile "$work"/"$source"_*.deb | tar -C "$work" -x "./usr/src/$source.tar.xz"
-	rm "$work"/*.deb
 	mkdir "$work/out"
-	tar -C "$work/out" -xf "$work/usr/src/$source.tar.xz"
-	rm -r "$work/usr"
 	tree=$work/out/build
-	mv "$work/out/$source" "$tree"
-	# Same input, same build ID.
-	export KBUILD_BUILD_TIMESTAMP='2020-01-01 00:00:00 UTC' KBUILD_BUILD_USER=oracle KBUILD_BUILD_HOST=oracle
-	configure "$tree"
-	say "building with -j${JOBS:-2}; log: $work/log"
-	nice -n 19 make -C "$tree" -j"${JOBS:-2}" bzImage modules >"$work/log" 2>&1 || {
-		grep -E 'error|Error|\*\*\*' "$work/log" | head -20 >&2
+	unpack "$source" "$version" "$tree"
+	configure "$tree" "${fragments[@]}"
+	# Not the lines whose names depend on the version.
+	insist "$tree" "${fragments[@]:0:3}"
+	grep -qx 'CONFIG_\(DEBUG_KMEMLEAK_TEST\|SAMPLE_KMEMLEAK\)=m' "$tree/.config" || die "$source has no kmemleak-test"
+	compile "$tree" "$work/log" bzImage modules || {
 		cp "$work/log" "$out.log"
 		die "the build failed: $out.log"
 	}
@@ -93,7 +62,7 @@ build() {
 	cp "$tree/.config" "$work/out/config"
 	make -C "$tree" -s kernelrelease >"$work/out/version"
 	echo "$source $version" >>"$work/out/version"
-	prune "$tree"
+	prune "$tree" x86
 	# The last step, so that a folder of this name is always complete.
 	mv "$work/out" "$out"
 }

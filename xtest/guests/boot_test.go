@@ -24,6 +24,9 @@ func boot(t *testing.T, g *Guest, cpus int, script string, modules ...Built) str
 		"-nodefaults", "-display", "none", "-serial", "stdio", "-no-reboot",
 		"-kernel", g.Kernel, "-initrd", Initramfs(t, g, script, modules...),
 		"-append", "console="+machine.Console+" "+machine.Append+" quiet panic=-1")
+	if g.DTB != "" {
+		command.Args = append(command.Args, "-dtb", g.DTB)
+	}
 	if machine.CPU != "" {
 		command.Args = append(command.Args, "-cpu", machine.CPU)
 	}
@@ -39,7 +42,7 @@ func boot(t *testing.T, g *Guest, cpus int, script string, modules ...Built) str
 func TestGroundTruth(t *testing.T) {
 	Each(t, func(t *testing.T, g *Guest) {
 		modules := []Built{Module(t, g, "holder"), Module(t, g, "groundtruth"), Module(t, g, "rmmodleak")}
-		for cpus := 1; cpus <= min(2, g.CPUs(t)); cpus++ {
+		for cpus := 1; cpus <= min(2, g.MaxCPUs(t)); cpus++ {
 			t.Run(fmt.Sprintf("cpus=%d", cpus), func(t *testing.T) {
 				console := boot(t, g, cpus, "insmod /modules/rmmodleak.ko\nrmmod rmmodleak\n"+
 					"insmod /modules/holder.ko\ninsmod /modules/groundtruth.ko label=some-label spin=1", modules...)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -17,7 +18,8 @@ import (
 // Default is the guest that the tests run on when nothing else is asked for.
 const Default = "x86_64-6.1-cloud"
 
-// Guest is a stock kernel in the cache.
+// Guest is a kernel in the cache: a stock one, or one of ours where there is
+// none.
 type Guest struct {
 	// Name is the name that scripts/guest.sh knows it by.
 	Name string
@@ -31,9 +33,19 @@ type Guest struct {
 	// KernelArch is what the kernel's makefiles call its architecture, empty
 	// for this machine's; Cross is the prefix of its compiler and binutils.
 	KernelArch, Cross string
+	// Compiler is the C compiler for modules; empty for what Headers or the
+	// kernel's makefiles say.
+	Compiler string
 	// Busybox is a static busybox that runs in the guest; empty where this
-	// machine's does.
+	// machine's does, and where there is Init.
 	Busybox string
+	// Init is the program that is the guest's first process and runs its
+	// script, for want of a busybox; mostly empty.
+	Init string
+	// DTB is the board's device tree; empty where QEMU has it.
+	DTB string
+	// CPUs is how many the kernel can use.
+	CPUs int
 	// Emulator is the QEMU program that runs the guest.
 	Emulator string
 }
@@ -74,20 +86,31 @@ func Open(name string) (*Guest, error) {
 
 		KernelArch: manifest["karch"],
 		Cross:      manifest["cross"],
+		Compiler:   manifest["compiler"],
 		Emulator:   manifest["emulator"],
+		CPUs:       manyCPUs,
+	}
+	if n, err := strconv.Atoi(manifest["cpus"]); err == nil {
+		g.CPUs = n
 	}
 	if g.Emulator == "" {
 		g.Emulator = "qemu-system-x86_64"
 	}
-	if busybox := filepath.Join(dir, "busybox"); g.Cross != "" {
-		g.Busybox = busybox
+	switch init := filepath.Join(dir, "init"); {
+	case exists(init):
+		g.Init = init
+	case g.Cross != "":
+		g.Busybox = filepath.Join(dir, "busybox")
+	}
+	if dtb := filepath.Join(dir, "board.dtb"); exists(dtb) {
+		g.DTB = dtb
 	}
 	files := []string{g.Kernel, g.VMLinux, filepath.Join(g.Headers, "Makefile")}
 	if g.Busybox != "" {
 		files = append(files, g.Busybox)
 	}
 	for _, file := range files {
-		if _, err := os.Stat(file); err != nil {
+		if !exists(file) {
 			return nil, missing
 		}
 	}
@@ -109,13 +132,21 @@ func (g *Guest) Machine(t testing.TB) *arch.QEMU {
 	return a.QEMU
 }
 
-// CPUs returns how many CPUs the guest can have.
-func (g *Guest) CPUs(t testing.TB) int {
+// MaxCPUs returns how many CPUs the guest can have on QEMU's machine.
+func (g *Guest) MaxCPUs(t testing.TB) int {
 	t.Helper()
 	if n := g.Machine(t).CPUs; n > 0 {
-		return n
+		return min(n, g.CPUs)
 	}
-	return 255
+	return g.CPUs
+}
+
+// manyCPUs is how many every stock kernel can have, and more than tests ask for.
+const manyCPUs = 8
+
+func exists(file string) bool {
+	_, err := os.Stat(file)
+	return err == nil
 }
 
 // Names lists the guests that the tests run on: those in $LEAKVISOR_GUESTS, or

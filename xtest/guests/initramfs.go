@@ -35,6 +35,9 @@ type InitramfsOptions struct {
 	Modules []string
 	// Busybox is a static busybox for the guest; empty for this machine's.
 	Busybox string
+	// Init is a program that runs Script in the place of busybox; empty for
+	// none.
+	Init string
 	// Files are further files on this machine, by their path in the guest.
 	Files map[string]string
 }
@@ -44,7 +47,7 @@ type InitramfsOptions struct {
 // no static busybox.
 func Initramfs(t testing.TB, g *Guest, script string, modules ...Built) string {
 	t.Helper()
-	options := InitramfsOptions{Script: script, Busybox: g.Busybox}
+	options := InitramfsOptions{Script: script, Busybox: g.Busybox, Init: g.Init}
 	for _, module := range modules {
 		options.Modules = append(options.Modules, module.Stripped)
 	}
@@ -79,7 +82,7 @@ func WriteInitramfsFile(file string, options InitramfsOptions) (err error) {
 // WriteInitramfs writes an archive that is the same for the same options.
 func WriteInitramfs(w io.Writer, options InitramfsOptions) error {
 	busybox := options.Busybox
-	if busybox == "" {
+	if busybox == "" && options.Init == "" {
 		var err error
 		if busybox, err = staticBusybox(); err != nil {
 			return err
@@ -96,7 +99,6 @@ func WriteInitramfs(w io.Writer, options InitramfsOptions) error {
 		cpio.CharDev("dev/null", 0o666, 1, 3),
 		cpio.CharDev("dev/ttyS0", 0o600, 4, 64),
 		cpio.CharDev("dev/kmsg", 0o600, 1, 11),
-		cpio.StaticFile("init", initScript, 0o755),
 		cpio.StaticFile("script", options.Script+"\n", 0o755),
 	}
 	add := func(name, file string, mode uint64) error {
@@ -107,8 +109,15 @@ func WriteInitramfs(w io.Writer, options InitramfsOptions) error {
 		records = append(records, cpio.StaticFile(name, string(content), mode))
 		return nil
 	}
-	if err := add("bin/busybox", busybox, 0o755); err != nil {
-		return err
+	if options.Init != "" {
+		if err := add("init", options.Init, 0o755); err != nil {
+			return err
+		}
+	} else {
+		records = append(records, cpio.StaticFile("init", initScript, 0o755))
+		if err := add("bin/busybox", busybox, 0o755); err != nil {
+			return err
+		}
 	}
 	for _, file := range options.Modules {
 		if err := add(path.Join("modules", filepath.Base(file)), file, 0o644); err != nil {

@@ -211,6 +211,8 @@ EXPORT int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t *info, int
 	if (!init_hooks())
 		return fail("table of open calls");
 	check_reader();
+	if (ctl->adopt == ADOPT_READY && (errno = wait_for_adoption()))
+		return fail("starting a thread");
 	qemu_plugin_register_vcpu_init_cb(id, on_vcpu_init);
 	qemu_plugin_register_vcpu_tb_trans_cb(id, on_translation);
 	return 0;

@@ -46,6 +46,9 @@ void begin_walks(struct vcpu *v, uint64_t sp);
 unsigned read_memory(struct vcpu *v, uint64_t addr, uint8_t *to, unsigned n);
 void fetch_context(struct vcpu *v, const uint64_t *reads, uint8_t *context);
 
+/* adopt.c: RAM that QEMU allocated; returns an error number */
+int wait_for_adoption(void);
+
 /* hooks.c: what happens when a hook is passed */
 bool init_hooks(void);
 void on_entry(unsigned cpu, void *site);

@@ -21,6 +21,8 @@
 #define NONE 0xff      /* no such register */
 #define ZERO 0xfe      /* a register that is always zero */
 
+/* Whether RAM becomes the memory file's: see adopt.c. */
+enum adopt { ADOPT_NEVER, ADOPT_READY, ADOPT_NOW, ADOPT_DONE, ADOPT_FAILED };
 enum phase { PHASE_BOOT, PHASE_ENTERING, PHASE_ENTERED, PHASE_ARMED };
 
 /* One cache line for each vCPU; only its own thread writes it, but for done. */
@@ -59,13 +61,14 @@ struct control {
 	/* Both, with wakes counting changes: the futex of all who wait. */
 	uint32_t phase, pausing, wakes;
 	uint32_t refused; /* how often the reader said that this is not the kernel yet */
-	uint32_t pad1[12];
+	uint32_t adopt, pad1[11];
 	/* The ring: positions are bytes since the start and never wrap. */
 	uint64_t head, pad2[7];             /* end of what is reserved */
 	uint64_t tail, wake_at;             /* end of what is read; ring the bell there */
 	uint32_t room, waiters; uint64_t pad3[5]; /* futex of those who wait for room */
 	uint64_t overflow, pad4[7];         /* the table of open calls was too small */
 	struct piece { uint64_t gpa, size, offset; } pieces[MAX_PIECES];
+	uint64_t hosts[MAX_PIECES]; /* where QEMU has the pieces to be adopted */
 	char regs[MAX_REGS][16];
 	int16_t numbers[MAX_REGS]; /* GDB's, -1 for none; the reader's too */
 	struct vcpu_state vcpu[MAX_VCPUS];

@@ -4,7 +4,8 @@
 //	go run ./xtest/guests/prepare -guest x86_64-6.1-cloud -script CMDS -o DIR MODULE...
 //
 // DIR then has vmlinuz and vmlinux (links into the cache), initramfs.cpio.gz,
-// and the modules with their debug information in debug.
+// and the modules with their debug information in debug; board.dtb where the
+// guest needs one.
 package main
 
 import (
@@ -48,7 +49,12 @@ func prepare(name, script, out string, modules []string) error {
 	if err := link(guest.VMLinux, filepath.Join(out, "vmlinux")); err != nil {
 		return err
 	}
-	options := guests.InitramfsOptions{Script: script, Busybox: guest.Busybox}
+	if guest.DTB != "" {
+		if err := link(guest.DTB, filepath.Join(out, "board.dtb")); err != nil {
+			return err
+		}
+	}
+	options := guests.InitramfsOptions{Script: script, Busybox: guest.Busybox, Init: guest.Init}
 	for _, module := range modules {
 		built, err := guests.Build(guest, module)
 		if err != nil {
