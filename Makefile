@@ -50,8 +50,9 @@ leaklab-tools:
 
 # Assemblers and compilers that no distribution has.
 toolchains:
-	@scripts/setup.sh -- bison flex >/dev/null
+	@scripts/setup.sh -- bison flex csmith libcsmith-dev >/dev/null
 	@scripts/toolchain/metag.sh >/dev/null
+	@scripts/toolchain/tilegx.sh >/dev/null
 
 # Nothing may be missing here.
 test: guest leaklab-tools toolchains
@@ -107,7 +108,7 @@ fuzz-short:
 		$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$package; \
 	done
 
-bench:
+bench: toolchains
 	$(GO) test -run '^$$' -bench . -benchtime 1x ./...
 
 bench-symbols: guest

@@ -11,6 +11,7 @@ import (
 	"github.com/leakvisor/leakvisor/arch/mips"
 	"github.com/leakvisor/leakvisor/arch/ppc"
 	"github.com/leakvisor/leakvisor/arch/s390"
+	"github.com/leakvisor/leakvisor/arch/sh"
 	"github.com/leakvisor/leakvisor/arch/tile"
 	"github.com/leakvisor/leakvisor/arch/x86"
 )
@@ -30,6 +31,7 @@ func Archs() []*arch.Arch {
 		mips.MIPS64LE(),
 		tile.GX(),
 		metag.Meta2(),
+		sh.SH4(),
 	}
 }
 
