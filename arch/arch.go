@@ -81,6 +81,9 @@ type Call struct {
 	// BackChain is how frames are chained where each has its caller's address
 	// and the registers saved in it.
 	BackChain *BackChain
+	// StackUp says that the stack grows to higher addresses: what is in use of
+	// it lies below SP, and the frame of a caller below that of a callee.
+	StackUp bool
 	// Signed are the bits of a saved return address that pointer
 	// authentication may have changed; in the kernel's addresses all are set.
 	Signed uint64
@@ -143,6 +146,12 @@ type Linux struct {
 	// lacks are skipped. When all have run, function entries and returns have
 	// their final form.
 	TextPatchers []string
+	// SwitchedSize is how many bytes from there on are in use of a stack that
+	// grows upward.
+	SwitchedSize uint64
+	// SymbolPrefix is what the symbol of a C name begins with in the ELF file,
+	// and the name does not; mostly empty.
+	SymbolPrefix string
 	// StackSize is THREAD_SIZE in bytes where the types do not say it
 	// (sizeof union thread_union); zero otherwise.
 	StackSize uint64

@@ -111,7 +111,8 @@ type Hook struct {
 	// known (arch.Call). Fewer cost less.
 	Args int
 	// StackBytes is how much of the stack is copied at entry, from the stack
-	// pointer up, clipped at the end of the stack.
+	// pointer up, or up to it where the stack grows upward (arch.Call), clipped
+	// at the end of the stack.
 	StackBytes int
 	// Array copies an array of words that an argument points to.
 	Array Array
@@ -187,7 +188,7 @@ type Event struct {
 	Result uint64    // (exit only)
 	// Context holds the Plan's fetches, each padded to a multiple of 8 bytes.
 	Context []byte
-	// Stack is the copied stack from SP up (entry only).
+	// Stack is the copied stack from SP up, or up to it (entry only).
 	Stack []byte
 	// Array is the copied array, in guest byte order. ArrayShort says that
 	// it could not be copied whole.

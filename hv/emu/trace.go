@@ -61,7 +61,7 @@ func (m *Machine) Mechanism() string { return "interpreter" }
 func (t *tracer) arm(a *arch.Arch, p *hv.Plan) (map[uint64]bool, error) {
 	t.sites, t.open = map[uint64]*site{}, map[openCall]arrayCall{}
 	for i, f := range p.Context {
-		if f.Size < 1 || f.Size > maxFetch || f.Prev < 0 || f.Prev > i {
+		if f.Size < 1 || f.Size > maxFetch || f.Prev < 0 || f.Prev > i || f.Align&(f.Align-1) != 0 {
 			return nil, errors.New("emu: the plan's context cannot be read: a fetch is out of bounds")
 		}
 		if _, ok := a.Reg(f.Reg); !ok && f.Reg != "" {
@@ -182,7 +182,9 @@ func (t *tracer) entry(a *arch.Arch, id int, c *vcpu, hook int) {
 		ev.Context = t.take(t.size)
 		t.fetch(a, c, ev.Context)
 	}
-	if n := uint64(max(h.StackBytes, 0)); n > 0 {
+	if n := uint64(max(h.StackBytes, 0)); n > 0 && a.Call.StackUp {
+		ev.Stack = t.stackBelow(mem, sp, n)
+	} else if n > 0 {
 		if t.stack > 0 {
 			n = min(n, t.stack-sp&(t.stack-1))
 		}
@@ -197,6 +199,19 @@ func (t *tracer) entry(a *arch.Arch, id int, c *vcpu, hook int) {
 			t.open[openCall{hook, sp}] = arrayCall{argument(ev, array.Pointer), argument(ev, array.Count)}
 		}
 	}
+}
+
+// stackBelow copies up to n bytes of a stack that grows upward.
+func (t *tracer) stackBelow(mem guestmem.Memory, sp, n uint64) []byte {
+	if t.stack > 0 {
+		n = min(n, sp&(t.stack-1))
+	}
+	b := t.take(int(min(n, sp)))
+	start := guestmem.GVA(sp - uint64(len(b)))
+	if guestmem.Read(mem, start, b) != nil {
+		return nil
+	}
+	return b
 }
 
 func (t *tracer) exit(a *arch.Arch, id int, c *vcpu, x *exit) {

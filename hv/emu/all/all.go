@@ -4,6 +4,7 @@ package all
 import (
 	"github.com/leakvisor/leakvisor/arch"
 	"github.com/leakvisor/leakvisor/hv/emu"
+	"github.com/leakvisor/leakvisor/hv/emu/metag"
 	"github.com/leakvisor/leakvisor/hv/emu/tilegx"
 )
 
@@ -11,6 +12,7 @@ import (
 func ISAs() []emu.ISA {
 	return []emu.ISA{
 		tilegx.ISA(),
+		metag.ISA(),
 	}
 }
 
