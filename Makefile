@@ -28,7 +28,7 @@ ORACLE ?= linux-source-6.1
 TESTFLAGS ?=
 STATICCHECK := $(GO) tool -modfile=.ci/tools.mod staticcheck
 
-.PHONY: build setup guest guests leaklab-tools test test-unit test-kernels test-arch \
+.PHONY: build setup guest guests leaklab-tools toolchains test test-unit test-kernels test-arch \
 	test-arch-all test-race lint \
 	fuzz-short bench bench-overhead bench-scan bench-symbols bench-kvm test-kvm oracle \
 	demo demo-initramfs clean
@@ -48,8 +48,13 @@ guests: setup
 leaklab-tools:
 	@scripts/setup.sh $(LEAKLAB_TOOLS)
 
+# Assemblers and compilers that no distribution has.
+toolchains:
+	@scripts/setup.sh -- bison flex >/dev/null
+	@scripts/toolchain/metag.sh >/dev/null
+
 # Nothing may be missing here.
-test: guest leaklab-tools
+test: guest leaklab-tools toolchains
 	LEAKVISOR_REQUIRE_GUESTS=1 LEAKVISOR_GUESTS=$(GUEST) \
 		$(GO) test -timeout 30m $(TESTFLAGS) ./...
 

@@ -16,24 +16,28 @@ import (
 type Leaklab struct {
 	// Arch is its folder in arch/.
 	Arch string
-	// Emulator is the QEMU program that runs it.
+	// Emulator is the QEMU program that runs it; empty where Leakvisor does.
 	Emulator string
+	// CPUs is how many it starts.
+	CPUs int
 
 	cross string // prefix of the compiler
-	setup string // a guest with the same tools
+	setup string // a guest with the same tools, or the toolchain's script
 }
 
-// Leaklabs lists the architectures that QEMU runs leaklab on.
+// Leaklabs lists the architectures that leaklab runs on.
 func Leaklabs() []Leaklab {
 	return []Leaklab{
-		{"x86_64", "qemu-system-x86_64", "x86_64-linux-gnu-", "x86_64-6.1-cloud"},
-		{"i386", "qemu-system-i386", "i686-linux-gnu-", "i386-6.1"},
-		{"arm64", "qemu-system-aarch64", "aarch64-linux-gnu-", "arm64-6.1-cloud"},
-		{"s390x", "qemu-system-s390x", "s390x-linux-gnu-", "s390x-6.1"},
+		{"x86_64", "qemu-system-x86_64", 2, "x86_64-linux-gnu-", "x86_64-6.1-cloud"},
+		{"i386", "qemu-system-i386", 1, "i686-linux-gnu-", "i386-6.1"},
+		{"arm64", "qemu-system-aarch64", 2, "aarch64-linux-gnu-", "arm64-6.1-cloud"},
+		{"s390x", "qemu-system-s390x", 2, "s390x-linux-gnu-", "s390x-6.1"},
+		{"tilegx", "", 1, "tilegx-linux-", "tilegx.sh"},
 	}
 }
 
-// Verdicts is the file with what is to be said of leaklab, on all architectures.
+// Verdicts is the file with what is to be said of leaklab, on all architectures;
+// the lines about plants whose names begin with cpu1 are for two CPUs.
 func (l Leaklab) Verdicts() (string, error) {
 	root, err := repository()
 	return filepath.Join(root, "testdata", "guests", "leaklab", "verdicts.txt"), err
@@ -43,6 +47,11 @@ func (l Leaklab) Verdicts() (string, error) {
 // which it skips, or fails, where there is no compiler or no emulator.
 func (l Leaklab) Kernel(t testing.TB) string {
 	t.Helper()
+	if l.Emulator == "" {
+		kernel, err := l.build(Tool(t, l.setup, l.cross+"gcc"))
+		check(t, err)
+		return kernel
+	}
 	hint := "scripts/setup.sh " + l.setup + " installs it"
 	if _, err := exec.LookPath(l.Emulator); err != nil {
 		Missing(t, l.Emulator, hint)

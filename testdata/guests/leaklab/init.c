@@ -94,6 +94,9 @@ static void map_range(unsigned long va, unsigned long pa, unsigned long size)
 /* Makes the tables that the kernel runs on from here on. */
 void paging_init(void)
 {
+	/* Whole pages: what follows the last descriptor is none in use. */
+	size_t map_size = ALIGN(NR_PAGES * sizeof(struct page), PAGE_SIZE);
+
 	next_free = ALIGN(__pa_symbol(_end), PAGE_SIZE);
 	max_low_pfn = (PHYS_OFFSET + RAM_SIZE) >> PAGE_SHIFT;
 	high_memory = __va(max_low_pfn << PAGE_SHIFT);
@@ -101,7 +104,7 @@ void paging_init(void)
 	map_range(PAGE_OFFSET, PHYS_OFFSET, RAM_SIZE);
 	if (__pa_symbol(_text) != __pa(_text))
 		map_range((unsigned long)_text, __pa_symbol(_text), _end - _text);
-	map_range(VMEMMAP_START, __pa(memblock_alloc(NR_PAGES * sizeof(struct page), PAGE_SIZE)), NR_PAGES * sizeof(struct page));
+	map_range(VMEMMAP_START, __pa(memblock_alloc(map_size, PAGE_SIZE)), map_size);
 	arch_map_devices();
 	arch_load_tables(__pa_symbol(swapper_pg_dir));
 }

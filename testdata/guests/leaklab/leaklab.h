@@ -44,6 +44,9 @@ struct node {
 	char body[SIZE - 64 - 5 * sizeof(void *)];
 };
 
+/* smp.c: lets another CPU plant and work, if there is one. */
+void other_cpu(void);
+
 /* Runs a function as another task, until that sleeps. */
 void as_task(const char *comm, int (*fn)(void *data), void *data);
 

@@ -98,6 +98,7 @@ static int kernel_init(__always_unused void *data)
 {
 	plant_cache = kmem_cache_create("leaklab", SIZE);
 	run_all(leaks);
+	other_cpu();
 	run_all(freed);
 	synchronize_rcu();
 	run_all(lives);

@@ -6,6 +6,7 @@
 #include "mm.h"
 
 struct page *mem_map;
+static spinlock_t zone_lock;
 pg_data_t contig_page_data;
 #ifdef ARCH_MEMORY_BASES
 unsigned long page_offset_base, vmemmap_base;
@@ -39,7 +40,7 @@ static void take_free(struct page *page, unsigned int order)
 }
 
 /* Gives a block back, joined with its other half as often as that is free. */
-static noinline void free_unref_page(struct page *page, unsigned int order)
+static void free_one_page(struct page *page, unsigned int order)
 {
 	unsigned long i = page - mem_map;
 
@@ -58,6 +59,7 @@ noinline struct page *__alloc_pages(gfp_t gfp, unsigned int order, __always_unus
 {
 	struct zone *zone = &contig_page_data.node_zones[0];
 
+	spin_lock(&zone_lock);
 	for (unsigned int o = order; o < MAX_ORDER; o++) {
 		struct list_head *list = &zone->free_area[o].free_list[MIGRATE_UNMOVABLE];
 		struct page *page;
@@ -68,6 +70,7 @@ noinline struct page *__alloc_pages(gfp_t gfp, unsigned int order, __always_unus
 		take_free(page, o);
 		while (o-- > order)
 			put_free(page + (1UL << o), o, MIGRATE_UNMOVABLE);
+		spin_unlock(&zone_lock);
 		for (unsigned long i = 0; i < 1UL << order; i++) {
 			memset(&page[i], 0, sizeof(*page));
 			clear_page_type(&page[i]);
@@ -76,7 +79,15 @@ noinline struct page *__alloc_pages(gfp_t gfp, unsigned int order, __always_unus
 		(void)gfp;
 		return page;
 	}
+	spin_unlock(&zone_lock);
 	return NULL;
+}
+
+static noinline void free_unref_page(struct page *page, unsigned int order)
+{
+	spin_lock(&zone_lock);
+	free_one_page(page, order);
+	spin_unlock(&zone_lock);
 }
 
 noinline void __free_pages(struct page *page, unsigned int order)

@@ -18,6 +18,7 @@ const unsigned long *pcpu_unit_offsets;
 struct pcpu_chunk *pcpu_first_chunk;
 struct list_head *pcpu_chunk_lists;
 int pcpu_nr_slots = 1;
+static spinlock_t pcpu_lock;
 
 static int test_bit(const unsigned long *map, unsigned int i) { return map[i / BITS_PER_LONG] >> i % BITS_PER_LONG & 1; }
 static void set_bit(unsigned long *map, unsigned int i) { map[i / BITS_PER_LONG] |= 1UL << i % BITS_PER_LONG; }
@@ -58,6 +59,7 @@ noinline void *pcpu_alloc(size_t size, size_t align, __always_unused int reserve
 	unsigned int n = ALIGN(size, (size_t)PCPU_MIN_ALLOC_SIZE) / PCPU_MIN_ALLOC_SIZE;
 	unsigned int step = align > PCPU_MIN_ALLOC_SIZE ? align / PCPU_MIN_ALLOC_SIZE : 1;
 
+	spin_lock(&pcpu_lock);
 	for (unsigned int i = 0; i + n <= SLOTS; i += step) {
 		unsigned int used = 0;
 		char *at;
@@ -73,11 +75,13 @@ noinline void *pcpu_alloc(size_t size, size_t align, __always_unused int reserve
 		}
 		set_bit(chunk->bound_map, i);
 		set_bit(chunk->bound_map, i + n);
+		spin_unlock(&pcpu_lock);
 		at = (char *)chunk->base_addr + i * PCPU_MIN_ALLOC_SIZE;
 		for (int cpu = 0; cpu < NR_CPUS; cpu++)
 			memset(at + pcpu_unit_offsets[cpu], 0, n * PCPU_MIN_ALLOC_SIZE);
 		return at - (char *)pcpu_base_addr + __per_cpu_start;
 	}
+	spin_unlock(&pcpu_lock);
 	return NULL;
 }
 
@@ -97,7 +101,9 @@ noinline void free_percpu(void *p)
 	if (!p)
 		return;
 	i = ((char *)p - __per_cpu_start + (char *)pcpu_base_addr - (char *)chunk->base_addr) / PCPU_MIN_ALLOC_SIZE;
+	spin_lock(&pcpu_lock);
 	do
 		clear_bit(chunk->alloc_map, i);
 	while (!test_bit(chunk->bound_map, ++i));
+	spin_unlock(&pcpu_lock);
 }

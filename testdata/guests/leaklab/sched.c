@@ -16,14 +16,20 @@ DEFINE_PER_CPU(struct rq, runqueues);
 
 static struct kmem_cache *task_struct_cachep;
 static int last_pid;
+static spinlock_t tasklist_lock;
+
+static void init_rq(int cpu, struct task_struct *idle)
+{
+	struct rq *rq = per_cpu_ptr(&runqueues, cpu);
+
+	rq->curr = rq->idle = idle;
+	INIT_LIST_HEAD(&rq->waiting);
+}
 
 void sched_init(void)
 {
-	struct rq *rq = this_cpu_ptr(&runqueues);
-
 	task_struct_cachep = kmem_cache_create("task_struct", sizeof(struct task_struct));
-	rq->curr = rq->idle = &init_task;
-	INIT_LIST_HEAD(&rq->waiting);
+	init_rq(0, &init_task);
 }
 
 /* Called where a new task begins. */
@@ -36,7 +42,7 @@ noinline void __noreturn kthread(void)
 		sleep();
 }
 
-noinline struct task_struct *kernel_clone(int (*fn)(void *data), void *data, const char *comm)
+static noinline struct task_struct *copy_process(const char *comm)
 {
 	struct task_struct *p = kmem_cache_alloc(task_struct_cachep, GFP_KERNEL);
 
@@ -45,15 +51,34 @@ noinline struct task_struct *kernel_clone(int (*fn)(void *data), void *data, con
 	p->stack = vmalloc(THREAD_SIZE);
 	memset(p->stack, 0, THREAD_SIZE);
 	p->flags = PF_KTHREAD;
-	p->pid = p->tgid = ++last_pid;
 	for (int i = 0; comm[i] && i < TASK_COMM_LEN - 1; i++)
 		p->comm[i] = comm[i];
+	INIT_LIST_HEAD(&p->thread_group);
+	INIT_LIST_HEAD(&p->run_list);
+	INIT_LIST_HEAD(&p->tasks);
+	return p;
+}
+
+/* A CPU's idle task is on no list, and has no number. */
+noinline struct task_struct *fork_idle(int cpu)
+{
+	struct task_struct *p = copy_process("swapper/1");
+
+	init_rq(cpu, p);
+	return p;
+}
+
+noinline struct task_struct *kernel_clone(int (*fn)(void *data), void *data, const char *comm)
+{
+	struct task_struct *p = copy_process(comm);
+
 	p->threadfn = fn;
 	p->data = data;
 	p->__state = TASK_UNINTERRUPTIBLE;
-	INIT_LIST_HEAD(&p->thread_group);
-	INIT_LIST_HEAD(&p->run_list);
+	spin_lock(&tasklist_lock);
+	p->pid = p->tgid = ++last_pid;
 	list_add_tail(&p->tasks, &init_task.tasks);
+	spin_unlock(&tasklist_lock);
 	arch_thread_init(&p->thread, (char *)p->stack + THREAD_SIZE, ret_from_fork);
 	wake_up_process(p);
 	return p;
@@ -78,6 +103,7 @@ noinline void schedule(void)
 	__switch_to(&prev->thread, &next->thread);
 }
 
+/* For tasks of the same CPU. */
 void wake_up_process(struct task_struct *p)
 {
 	if (p->__state == TASK_RUNNING)

@@ -12,6 +12,7 @@
 struct thread_info {
 	unsigned long flags;
 	int preempt_count;
+	struct task_struct *task; /* in one at a stack's low end */
 };
 
 struct task_struct {
@@ -40,6 +41,7 @@ extern struct task_struct init_task;
 extern u64 jiffies_64;
 
 struct task_struct *kernel_clone(int (*fn)(void *data), void *data, const char *comm);
+struct task_struct *fork_idle(int cpu);
 void schedule(void);
 void wake_up_process(struct task_struct *p);
 void sched_init(void);
@@ -53,6 +55,13 @@ void arch_set_current(struct task_struct *p);
 
 /* arch: switches stacks, with the registers that functions preserve on them. */
 void __switch_to(struct thread_struct *prev, struct thread_struct *next);
+/*
+ * arch: starts a CPU that calls start_secondary on the stack of its idle task,
+ * with its offset and its task set. Zero if there is one. The default has none.
+ */
+int arch_boot_cpu(int cpu, struct task_struct *idle);
+void start_secondary(void);
+
 /* arch: where a task begins, at its stack's top: it calls kthread. */
 void ret_from_fork(void);
 void kthread(void);

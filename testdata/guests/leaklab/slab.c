@@ -23,6 +23,7 @@ _Static_assert(offsetof(struct page, page_type) == offsetof(struct slab, __page_
 _Static_assert(sizeof(struct slab) <= sizeof(struct page), "size of struct slab");
 
 struct list_head slab_caches = LIST_HEAD_INIT(slab_caches);
+static spinlock_t slab_lock;
 static struct kmem_cache boot_cache; /* that of the other caches */
 struct kmem_cache *kmem_cache = &boot_cache;
 
@@ -56,18 +57,22 @@ static struct slab *new_slab(struct kmem_cache *s)
 
 static inline void *slab_alloc(struct kmem_cache *s)
 {
-	struct slab *slab;
-	void *object;
+	struct slab *slab = NULL;
+	void *object = NULL;
 
+	spin_lock(&slab_lock);
 	if (!list_empty(&s->partial))
 		slab = container_of(s->partial.next, struct slab, slab_list);
-	else if (!(slab = new_slab(s)))
-		return NULL;
-	object = slab->freelist;
-	slab->freelist = *link_of(s, object);
-	slab->inuse++;
-	if (!slab->freelist)
-		list_del(&slab->slab_list);
+	else
+		slab = new_slab(s);
+	if (slab) {
+		object = slab->freelist;
+		slab->freelist = *link_of(s, object);
+		slab->inuse++;
+		if (!slab->freelist)
+			list_del(&slab->slab_list);
+	}
+	spin_unlock(&slab_lock);
 	return object;
 }
 
@@ -75,6 +80,7 @@ static void slab_free(struct slab *slab, void *object)
 {
 	struct kmem_cache *s = slab->slab_cache;
 
+	spin_lock(&slab_lock);
 	if (!slab->freelist)
 		list_add(&slab->slab_list, &s->partial);
 	*link_of(s, object) = slab->freelist;
@@ -83,6 +89,7 @@ static void slab_free(struct slab *slab, void *object)
 		list_del(&slab->slab_list);
 		__free_pages((struct page *)slab, s->order);
 	}
+	spin_unlock(&slab_lock);
 }
 
 static int is_slab(const struct page *page) { return page->page_type >> 24 == PGTY_slab; }

@@ -56,6 +56,18 @@ static inline void list_del(struct list_head *n)
 	INIT_LIST_HEAD(n);
 }
 
+typedef struct {
+	int locked;
+} spinlock_t;
+
+static inline void spin_lock(spinlock_t *l)
+{
+	while (__atomic_exchange_n(&l->locked, 1, __ATOMIC_ACQUIRE))
+		barrier();
+}
+
+static inline void spin_unlock(spinlock_t *l) { __atomic_store_n(&l->locked, 0, __ATOMIC_RELEASE); }
+
 /* lib.c */
 void *memset(void *p, int c, size_t n);
 void *memcpy(void *to, const void *from, size_t n);

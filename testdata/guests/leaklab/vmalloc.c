@@ -4,6 +4,7 @@
 
 struct list_head vmap_area_list = LIST_HEAD_INIT(vmap_area_list); /* by address */
 static struct kmem_cache *vmap_area_cachep;
+static spinlock_t vmap_area_lock; /* and the page tables */
 
 #define VM_ALLOC 2
 
@@ -47,6 +48,7 @@ noinline void *__vmalloc_node_range(unsigned long size, __always_unused unsigned
 	BUG_ON(!va || !vm || !pages);
 	memset(va, 0, sizeof(*va));
 	memset(vm, 0, sizeof(*vm));
+	spin_lock(&vmap_area_lock);
 	insert_area(va, ((unsigned long)n + 1) << PAGE_SHIFT, start);
 	BUG_ON(va->va_end > end);
 	va->vm = vm;
@@ -61,6 +63,7 @@ noinline void *__vmalloc_node_range(unsigned long size, __always_unused unsigned
 		BUG_ON(!pages[i]);
 		map_page(va->va_start + ((unsigned long)i << PAGE_SHIFT), pt_page(page_to_phys(pages[i])));
 	}
+	spin_unlock(&vmap_area_lock);
 	return vm->addr;
 }
 
@@ -79,6 +82,7 @@ noinline void vfree(const void *p)
 
 	if (!p)
 		return;
+	spin_lock(&vmap_area_lock);
 	va = find_vm_area((unsigned long)p);
 	BUG_ON(!va);
 	vm = va->vm;
@@ -87,6 +91,7 @@ noinline void vfree(const void *p)
 		__free_pages(vm->pages[i], 0);
 	}
 	list_del(&va->list);
+	spin_unlock(&vmap_area_lock);
 	kfree(vm->pages);
 	kfree(vm);
 	kmem_cache_free(vmap_area_cachep, va);

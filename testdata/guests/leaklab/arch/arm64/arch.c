@@ -39,4 +39,22 @@ void arch_power_off(void)
 	__asm__ volatile("hvc #0" : "+r"(x0) : : "memory");
 }
 
+/* PSCI's CPU_ON: the second CPU of the virt machine is number 1. */
+extern char secondary_entry[];
+unsigned long secondary_stack, secondary_offset, secondary_task;
+
+int arch_boot_cpu(int cpu, struct task_struct *idle)
+{
+	register unsigned long x0 __asm__("x0") = 0xc4000003;
+	register unsigned long x1 __asm__("x1") = cpu;
+	register unsigned long x2 __asm__("x2") = __pa_symbol(secondary_entry);
+	register unsigned long x3 __asm__("x3") = 0;
+
+	secondary_stack = (unsigned long)idle->stack + THREAD_SIZE;
+	secondary_offset = __per_cpu_offset[cpu];
+	secondary_task = (unsigned long)idle;
+	__asm__ volatile("dsb sy\n\thvc #0" : "+r"(x0) : "r"(x1), "r"(x2), "r"(x3) : "memory");
+	return x0;
+}
+
 void __noreturn bad_exception(void) { panic("exception"); }

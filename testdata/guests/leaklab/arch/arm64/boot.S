@@ -14,10 +14,26 @@
 	.globl _start
 	.type _start, %function
 _start:
+	phys	x0, early_pg_dir
+	ldr	x2, =high_entry
+	b	enable_mmu
+	.size _start, . - _start
+
+	/* As PSCI starts another CPU. */
+	.globl secondary_entry
+	.type secondary_entry, %function
+secondary_entry:
+	phys	x0, swapper_pg_dir
+	ldr	x2, =high_secondary
+	b	enable_mmu
+	.size secondary_entry, . - secondary_entry
+
+	/* With the kernel's tables in x0; goes on at x2. */
+	.type enable_mmu, %function
+enable_mmu:
+	msr	ttbr1_el1, x0
 	phys	x0, idmap_pg_dir
 	msr	ttbr0_el1, x0
-	phys	x0, early_pg_dir
-	msr	ttbr1_el1, x0
 	mov	x0, #0xff		/* attribute 0: memory, 1: device nGnRnE */
 	msr	mair_el1, x0
 	/* 48 bits and 4 KB for both; cached, inner shareable; 40 bits physical. */
@@ -31,9 +47,8 @@ _start:
 	orr	x0, x0, x1
 	msr	sctlr_el1, x0
 	isb
-	ldr	x0, =high_entry
-	br	x0
-	.size _start, . - _start
+	br	x2
+	.size enable_mmu, . - enable_mmu
 
 	.type high_entry, %function
 high_entry:
@@ -49,6 +64,27 @@ high_entry:
 	bl	start_kernel
 	.cfi_endproc
 	.size high_entry, . - high_entry
+
+	.type high_secondary, %function
+high_secondary:
+	.cfi_startproc
+	.cfi_undefined x30
+	ldr	x0, =vectors
+	msr	vbar_el1, x0
+	ldr	x0, =secondary_offset
+	ldr	x0, [x0]
+	msr	tpidr_el1, x0
+	ldr	x0, =secondary_task
+	ldr	x0, [x0]
+	msr	sp_el0, x0
+	ldr	x0, =secondary_stack
+	ldr	x0, [x0]
+	mov	sp, x0
+	mov	x29, xzr
+	mov	x30, xzr
+	bl	start_secondary
+	.cfi_endproc
+	.size high_secondary, . - high_secondary
 	.ltorg
 
 	.text

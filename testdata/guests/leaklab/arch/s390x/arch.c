@@ -11,13 +11,17 @@ typedef struct {
 #define PSW_HOME 0x0000c00000000000UL
 #define PSW_64 0x0000000180000000UL
 
-/* A CPU's own page at address zero; behind 0x200 it is the kernel's. */
+/* A CPU's own two pages at address zero; from 0x200 on they are the kernel's. */
 struct lowcore {
-	char pad1[0x1d0];
+	char pad1[0x1a0];
+	psw_t restart_psw;
+	char pad2[0x1d0 - 0x1b0];
 	psw_t program_new_psw;
-	char pad2[0x340 - 0x1e0];
+	char pad3[0x340 - 0x1e0];
 	struct task_struct *current_task;
 	unsigned long percpu_offset;
+	unsigned long stack; /* of another CPU, at first */
+	char pad4[0x2000 - 0x358];
 };
 
 /* What a frame has at its start, without -mpacked-stack. */
@@ -38,6 +42,8 @@ struct first_frame {
 	struct stack_frame frame;
 	struct pt_regs regs;
 };
+
+struct lowcore *lowcores[NR_CPUS];
 
 static inline struct lowcore *lowcore(void)
 {
@@ -75,6 +81,45 @@ void arch_load_tables(unsigned long pa)
 			 "lpswe 0(%2)\n"
 			 "0:"
 			 : "=&a"(at) : "Q"(asce), "a"(&psw) : "memory");
+}
+
+/* Another CPU, which SIGP gives its own pages and starts. */
+void secondary_entry(void);
+
+static int sigp(int cpu, int order, unsigned long parameter)
+{
+	register unsigned long status __asm__("r2") = 0;
+	register unsigned long argument __asm__("r3") = parameter;
+	int cc;
+
+	__asm__ volatile("sigp %1,%3,0(%4)\n\t"
+			 "ipm %0\n\t"
+			 "srl %0,28"
+			 : "=&d"(cc), "+d"(status) : "d"(argument), "d"(cpu), "a"(order) : "cc", "memory");
+	return cc;
+}
+
+int arch_boot_cpu(int cpu, struct task_struct *idle)
+{
+	const int restart = 0x06, set_prefix = 0x0d;
+	struct page *page;
+	struct lowcore *lc;
+
+	if (sigp(cpu, 0x01 /* sense */, 0) == 3)
+		return -1;
+	page = __alloc_pages(GFP_KERNEL, 1, 0, NULL);
+	BUG_ON(!page);
+	lc = page_address(page);
+	memset(lc, 0, sizeof(*lc));
+	lc->restart_psw = (psw_t){ PSW_64, (unsigned long)secondary_entry };
+	lc->program_new_psw = lowcore()->program_new_psw;
+	lc->current_task = idle;
+	lc->percpu_offset = __per_cpu_offset[cpu];
+	lc->stack = (unsigned long)idle->stack + THREAD_SIZE - sizeof(struct first_frame);
+	lowcores[cpu] = lc;
+	if (sigp(cpu, set_prefix, (unsigned long)lc))
+		return -1;
+	return sigp(cpu, restart, 0);
 }
 
 /*
@@ -141,10 +186,14 @@ void arch_write(const char *s)
 	sclp_call(0x00760005);
 }
 
-/* QEMU takes this wait for the end. */
+/* QEMU takes this wait for the end, when all other CPUs have stopped. */
 void arch_power_off(void)
 {
 	const psw_t psw = { PSW_WAIT | PSW_64, 0xfff };
+	const int stop = 0x05;
+
+	for (int cpu = 1; cpu < NR_CPUS; cpu++)
+		sigp(cpu, stop, 0);
 
 	__asm__ volatile("lpswe %0" : : "Q"(psw) : "memory");
 }

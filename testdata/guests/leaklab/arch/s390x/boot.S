@@ -14,6 +14,27 @@ _start:
 	brasl	%r14, start_kernel
 	.size _start, . - _start
 
+	/* Another CPU; its stack is vmalloc's, which takes translation. */
+	.globl secondary_entry
+	.type secondary_entry, @function
+secondary_entry:
+	larl	%r1, swapper_pg_dir
+	oill	%r1, 7
+	stg	%r1, 0x1000
+	lctlg	%c1, %c1, 0x1000
+	lctlg	%c13, %c13, 0x1000
+	larl	%r1, secondary_psw
+	lpswe	0(%r1)
+1:	lg	%r15, 0x350
+	brasl	%r14, start_secondary
+	.size secondary_entry, . - secondary_entry
+
+	.section .rodata
+	.balign 8
+secondary_psw:
+	.quad	0x0400c00180000000	/* translated, in the home space */
+	.quad	1b
+
 	/* Each frame has room for the registers of what it calls. */
 	.text
 	.globl __switch_to

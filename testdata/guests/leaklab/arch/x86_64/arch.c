@@ -35,9 +35,6 @@ void arch_thread_init(struct thread_struct *t, void *stack_top, void (*entry)(vo
 	t->sp = (unsigned long)sp;
 }
 
-/* The first serial port, a 16550. */
-#define COM1 0x3f8
-
 static inline void outb(u16 port, u8 v) { __asm__ volatile("outb %0, %1" : : "a"(v), "Nd"(port)); }
 static inline u8 inb(u16 port)
 {
@@ -47,6 +44,62 @@ static inline u8 inb(u16 port)
 	return v;
 }
 static inline void outw(u16 port, u16 v) { __asm__ volatile("outw %0, %1" : : "a"(v), "Nd"(port)); }
+
+/* The local APIC. */
+void arch_map_devices(void)
+{
+	const unsigned long apic = 0xfee00000;
+
+	map_page(APIC_START, pt_page(apic) | 0x18); /* not cached */
+}
+
+/* QEMU's firmware configuration says how many there are (docs/specs/fw_cfg.rst). */
+static int fw_cfg(u16 key)
+{
+	const u16 port = 0x510;
+	int low;
+
+	outw(port, key);
+	low = inb(port + 1);
+	return low | inb(port + 1) << 8;
+}
+
+static int number_of_cpus(void)
+{
+	const u16 signature = 0, cpus = 5;
+
+	return fw_cfg(signature) == ('Q' | 'E' << 8) ? fw_cfg(cpus) : 1;
+}
+
+/*
+ * Another CPU starts in real mode, in a page of low memory, to which
+ * secondary_start is copied.
+ */
+extern char secondary_start[], secondary_end[];
+unsigned long secondary_stack, secondary_offset;
+
+int arch_boot_cpu(int cpu, struct task_struct *idle)
+{
+	const unsigned long low = 0x8000;
+	volatile u32 *command = (volatile u32 *)(APIC_START + 0x300);
+	unsigned long offset = __per_cpu_offset[cpu];
+
+	if (cpu >= number_of_cpus())
+		return -1;
+	memcpy(__va(low), secondary_start, secondary_end - secondary_start);
+	secondary_stack = (unsigned long)idle->stack + THREAD_SIZE;
+	*per_cpu_ptr(&current_task, cpu) = idle;
+	*per_cpu_ptr(&this_cpu_off, cpu) = offset;
+	secondary_offset = offset;
+	barrier();
+	/* INIT and SIPI to all others: on an emulated machine without delays. */
+	command[0] = 0xc4500;
+	command[0] = 0xc4600 | low >> 12;
+	return 0;
+}
+
+/* The first serial port, a 16550. */
+#define COM1 0x3f8
 
 void arch_console_init(void)
 {

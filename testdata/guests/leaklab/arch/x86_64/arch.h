@@ -16,6 +16,7 @@
 #define VMALLOC_START 0xffffc90000000000UL
 #define VMALLOC_END (VMALLOC_START + (64UL << 20))
 #define VMEMMAP_START 0xffffea0000000000UL
+#define APIC_START 0xffffffffff5fd000UL
 #define ARCH_MEMORY_BASES
 
 /* Page tables, the outermost level first: lowest bit and number of bits. */
@@ -29,7 +30,7 @@ static inline unsigned long pt_address(unsigned int level, pte_t e) { return e &
 
 static inline void arch_load_tables(unsigned long pa) { __asm__ volatile("mov %0, %%cr3" : : "r"(pa) : "memory"); }
 static inline void arch_flush_tlb(unsigned long va) { __asm__ volatile("invlpg (%0)" : : "r"(va) : "memory"); }
-static inline void arch_map_devices(void) {}
+void arch_map_devices(void);
 void arch_console_init(void);
 
 struct thread_struct {

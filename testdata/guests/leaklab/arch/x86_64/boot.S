@@ -68,6 +68,68 @@ high_entry:
 	.cfi_endproc
 	.size high_entry, . - high_entry
 
+	/*
+	 * Another CPU, at 0x8000: to 64-bit mode on the first tables, which have
+	 * that at its own place, and from there to the kernel's.
+	 */
+	.section .rodata
+	.globl secondary_start, secondary_end
+	.code16
+secondary_start:
+	cli
+	xorw	%ax, %ax
+	movw	%ax, %ds
+	lgdtl	gdt_pointer_low - secondary_start + 0x8000
+	movl	%cr0, %eax
+	orl	$1, %eax
+	movl	%eax, %cr0
+	ljmpl	$0x20, $(1f - secondary_start + 0x8000)
+	.code32
+1:	movl	$0x18, %eax
+	movl	%eax, %ds
+	movl	%eax, %ss
+	movl	$(early_top_pgt - LOAD_OFFSET), %eax
+	movl	%eax, %cr3
+	movl	%cr4, %eax
+	orl	$0x20, %eax
+	movl	%eax, %cr4
+	movl	$0xc0000080, %ecx
+	rdmsr
+	orl	$0x100, %eax
+	wrmsr
+	movl	%cr0, %eax
+	orl	$0x80000001, %eax
+	movl	%eax, %cr0
+	ljmp	$0x10, $(2f - secondary_start + 0x8000)
+	.code64
+2:	movq	$high_secondary, %rax
+	jmp	*%rax
+gdt_pointer_low:
+	.word	5 * 8 - 1
+	.long	gdt - LOAD_OFFSET
+secondary_end:
+
+	.section .head.text, "ax"
+	.type high_secondary, @function
+high_secondary:
+	.cfi_startproc
+	.cfi_undefined rip
+	movq	$(swapper_pg_dir - LOAD_OFFSET), %rax
+	movq	%rax, %cr3
+	lgdt	gdt_pointer64
+	xorl	%eax, %eax
+	movl	%eax, %fs
+	movl	%eax, %gs
+	movl	secondary_offset, %eax
+	movl	secondary_offset + 4, %edx
+	movl	$0xc0000101, %ecx	/* GS_BASE */
+	wrmsr
+	xorl	%ebp, %ebp
+	movq	secondary_stack, %rsp
+	call	start_secondary
+	.cfi_endproc
+	.size high_secondary, . - high_secondary
+
 	/* Functions begin with a nop and return by a jump to here, as Linux's do. */
 	.text
 	.globl __x86_return_thunk
@@ -155,12 +217,12 @@ swapper_pg_dir:
 
 	.data
 	.balign 16
-gdt:	.quad	0, 0, 0x00af9b000000ffff, 0x00cf93000000ffff
+gdt:	.quad	0, 0, 0x00af9b000000ffff, 0x00cf93000000ffff, 0x00cf9b000000ffff
 gdt_pointer32:
-	.word	4 * 8 - 1
+	.word	5 * 8 - 1
 	.long	gdt - LOAD_OFFSET
 gdt_pointer64:
-	.word	4 * 8 - 1
+	.word	5 * 8 - 1
 	.quad	gdt
 
 	.section .note.GNU-stack, "", @progbits
