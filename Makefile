@@ -17,7 +17,7 @@ ARCH ?= arm64
 FOREIGN_GUESTS := i386-6.1 arm64-6.1-cloud armhf-6.1 ppc64le-6.1 s390x-6.1 \
 	mipsel-6.1 mips64el-6.1
 # Those that Debian has no kernels for, built in some minutes each.
-BUILT_GUESTS := ppc32-6.1
+BUILT_GUESTS := ppc32-6.1 mips-6.1
 ARCH_GUESTS := $(filter $(ARCH)-%,$(FOREIGN_GUESTS) $(BUILT_GUESTS))
 # Guests with the compilers and emulators that leaklab needs: docs/leaklab.md.
 LEAKLAB_TOOLS := i386-6.1 arm64-6.1-cloud s390x-6.1
