@@ -7,6 +7,7 @@ import (
 
 	"github.com/leakvisor/leakvisor/arch"
 	"github.com/leakvisor/leakvisor/arch/arm"
+	"github.com/leakvisor/leakvisor/arch/microblaze"
 	"github.com/leakvisor/leakvisor/arch/mips"
 	"github.com/leakvisor/leakvisor/arch/ppc"
 	"github.com/leakvisor/leakvisor/arch/s390"
@@ -23,6 +24,7 @@ func Archs() []*arch.Arch {
 		ppc.PPC64LE(),
 		ppc.PPC32(),
 		s390.S390X(),
+		microblaze.MicroBlazeBE(),
 		mips.MIPS32LE(),
 		mips.MIPS32BE(),
 		mips.MIPS64LE(),
