@@ -19,6 +19,8 @@ FOREIGN_GUESTS := i386-6.1 arm64-6.1-cloud armhf-6.1 ppc64le-6.1 s390x-6.1 \
 # Those that Debian has no kernels for, built in some minutes each.
 BUILT_GUESTS := ppc32-6.1
 ARCH_GUESTS := $(filter $(ARCH)-%,$(FOREIGN_GUESTS) $(BUILT_GUESTS))
+# Guests with the compilers and emulators that leaklab needs: docs/leaklab.md.
+LEAKLAB_TOOLS := i386-6.1 arm64-6.1-cloud s390x-6.1
 FUZZTIME ?= 5s
 # Debian's source package of the kernel for "make oracle".
 ORACLE ?= linux-source-6.1
@@ -26,7 +28,7 @@ ORACLE ?= linux-source-6.1
 TESTFLAGS ?=
 STATICCHECK := $(GO) tool -modfile=.ci/tools.mod staticcheck
 
-.PHONY: build setup guest guests test test-unit test-kernels test-arch \
+.PHONY: build setup guest guests leaklab-tools toolchains test test-unit test-kernels test-arch \
 	test-arch-all test-race lint \
 	fuzz-short bench bench-overhead bench-scan bench-symbols bench-kvm test-kvm oracle \
 	demo demo-initramfs clean
@@ -43,13 +45,21 @@ guest: setup
 guests: setup
 	@for guest in $(ALL_GUESTS); do scripts/guest.sh $$guest >/dev/null; done
 
+leaklab-tools:
+	@scripts/setup.sh $(LEAKLAB_TOOLS)
+
+# Assemblers and compilers that no distribution has.
+toolchains:
+	@scripts/setup.sh -- bison flex >/dev/null
+	@scripts/toolchain/metag.sh >/dev/null
+
 # Nothing may be missing here.
-test: guest
+test: guest leaklab-tools toolchains
 	LEAKVISOR_REQUIRE_GUESTS=1 LEAKVISOR_GUESTS=$(GUEST) \
 		$(GO) test -timeout 30m $(TESTFLAGS) ./...
 
 # The same tests on all the kernels.
-test-kernels: guests
+test-kernels: guests leaklab-tools
 	LEAKVISOR_REQUIRE_GUESTS=1 LEAKVISOR_GUESTS="$(ALL_GUESTS)" \
 		$(GO) test -timeout 60m $(TESTFLAGS) ./...
 

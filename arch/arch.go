@@ -38,6 +38,8 @@ type Arch struct {
 	Text Disassembler
 	// QEMU says how qemu-system runs it; nil where QEMU cannot.
 	QEMU *QEMU
+	// Interpreted says that Leakvisor has an interpreter for it (hv/emu).
+	Interpreted bool
 }
 
 // ELF identifies an architecture in an ELF header.
@@ -82,6 +84,9 @@ type Call struct {
 	// BackChain is how frames are chained where each has its caller's address
 	// and the registers saved in it.
 	BackChain *BackChain
+	// StackUp says that the stack grows to higher addresses: what is in use of
+	// it lies below SP, and the frame of a caller below that of a callee.
+	StackUp bool
 	// Signed are the bits of a saved return address that pointer
 	// authentication may have changed; in the kernel's addresses all are set.
 	Signed uint64
@@ -146,6 +151,12 @@ type Linux struct {
 	// lacks are skipped. When all have run, function entries and returns have
 	// their final form.
 	TextPatchers []string
+	// SwitchedSize is how many bytes from there on are in use of a stack that
+	// grows upward.
+	SwitchedSize uint64
+	// SymbolPrefix is what the symbol of a C name begins with in the ELF file,
+	// and the name does not; mostly empty.
+	SymbolPrefix string
 	// StackSize is THREAD_SIZE in bytes where the types do not say it
 	// (sizeof union thread_union); zero otherwise.
 	StackSize uint64
@@ -168,8 +179,12 @@ type Linux struct {
 }
 
 // Member is a member of a structure that Register points to; without one it
-// lies at address zero.
-type Member struct{ Register, Struct, Member string }
+// lies at address zero. Align is what the register is rounded down to first, a
+// power of two in bytes; zero for none.
+type Member struct {
+	Register, Struct, Member string
+	Align                    uint64
+}
 
 // CPUStack names a variable that points to a stack: per-CPU, or an array by
 // CPU. With a Struct it points to that instead, whose Member is the pointer.
@@ -198,6 +213,8 @@ type QEMU struct {
 	CPU     string // -cpu, empty for the machine's default
 	Console string // console= argument for the kernel command line
 	Append  string // more of that, for want of real hardware; mostly empty
+	// CPUs is how many the machine has that Linux can use; zero for any number.
+	CPUs int
 	// RAM is QEMU's name of the machine's memory, for machines that have their
 	// own and take no other; mostly empty.
 	RAM string

@@ -94,6 +94,9 @@ type Level struct {
 	// Leaf makes an entry of this level map memory itself (a huge page); the
 	// zero value where only the last level maps.
 	Leaf Match
+	// Larger are those bits of an entry that say how large the pages of the
+	// table below are: so many powers of two more, and as many entries less.
+	Larger Field
 	// Absent and Frame are this level's where they are not Paging's; the zero
 	// value otherwise.
 	Absent Match
@@ -106,6 +109,12 @@ type Level struct {
 	// the Linear segments, not its physical one.
 	Virtual bool
 }
+
+// Field is some bits of a word, from Shift up; without Bits there is none.
+type Field struct{ Shift, Bits uint }
+
+// Of is the field's value in v.
+func (f Field) Of(v uint64) uint64 { return v >> f.Shift & (1<<f.Bits - 1) }
 
 // Match is a condition on a word: the bits of Mask are those of Value. The
 // zero value never holds.

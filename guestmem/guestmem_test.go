@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/leakvisor/leakvisor/arch/arm"
+	"github.com/leakvisor/leakvisor/arch/metag"
 	"github.com/leakvisor/leakvisor/arch/x86"
 	"github.com/leakvisor/leakvisor/guestmem"
 )
@@ -211,4 +212,51 @@ func TestTables(t *testing.T) {
 		t.Error("a table outside of RAM")
 		return true
 	})
+}
+
+// Entries of Meta's first-level table say how large the pages below are.
+func TestLargerPages(t *testing.T) {
+	data := make([]byte, 0x3000)
+	put := func(at int, v uint32) { binary.LittleEndian.PutUint32(data[at:], v) }
+	put(4*0x100, ramBase+0x1000|1)        // pages of 4 KiB
+	put(4*0x101, ramBase+0x2040|0xa<<1|1) // one page of 4 MiB
+	put(4*0x102, ramBase+0x2080|0x8<<1|1) // four of 1 MiB
+	put(4*0x103, ramBase+0x2080|0xf<<1|1) // more than there can be
+	put(0x1000+4*2, 0x0800_0000|0x80|1)   // page 2
+	put(0x2040, 0x0c00_0000|1)            // the page of 4 MiB
+	put(0x2080+4*3, 0x0d30_0000|0x2<<1|1) // page 3 of 1 MiB
+	ram, err := guestmem.NewRAM(guestmem.Piece{GPA: ramBase, Data: data})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := guestmem.FromRegisters(ram, metag.Meta2(), map[string]uint64{"LOCAL_TABLE_PHYS0": 1, "LOCAL_TABLE_PHYS1": ramBase})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for gva, want := range map[guestmem.GVA][2]uint64{
+		0x4000_2345: {0x0800_0345, 0xcbb}, 0x4051_2345: {0x0c11_2345, 0x2e_dcbb}, 0x40b0_0010: {0x0d30_0010, 0xf_fff0},
+	} {
+		if gpa, left, err := s.Translate(gva); err != nil || uint64(gpa) != want[0] || left != want[1] {
+			t.Errorf("Translate(%#x) = %#x, %#x, %v; want %#x", uint64(gva), uint64(gpa), left, err, want)
+		}
+	}
+	for _, gva := range []guestmem.GVA{0x4000_1000, 0x40a0_0000, 0x40c0_0000, 0xc000_2345} {
+		if gpa, _, err := s.Translate(gva); !errors.Is(err, guestmem.ErrUnreadable) {
+			t.Errorf("Translate(%#x) = %#x, error %v", uint64(gva), uint64(gpa), err)
+		}
+	}
+	var found []guestmem.GPA
+	s.Tables(func(r guestmem.Range[guestmem.GPA]) bool { found = append(found, r.Start, r.End); return true })
+	want := []guestmem.GPA{ramBase, ramBase + 0x800, ramBase + 0x1000, ramBase + 0x2000,
+		ramBase + 0x2040, ramBase + 0x2044, ramBase + 0x2080, ramBase + 0x2090, ramBase + 0x2080, ramBase + 0x2084}
+	if !slices.Equal(found, want) {
+		t.Errorf("tables %#x, want %#x", found, want)
+	}
+	off, err := guestmem.FromRegisters(ram, metag.Meta2(), map[string]uint64{"LOCAL_TABLE_PHYS0": 0, "LOCAL_TABLE_PHYS1": ramBase})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if gpa, _, err := off.Translate(ramBase + 5); err != nil || gpa != ramBase+5 {
+		t.Errorf("without translation: %#x, %v", uint64(gpa), err)
+	}
 }

@@ -121,7 +121,9 @@ func (s *AddressSpace) Translate(gva GVA) (GPA, uint64, error) {
 		}
 	}
 	table := s.root
+	larger := uint(0) // of the pages of this table
 	for i, l := range s.levels {
+		l = enlarge(l, larger)
 		index := uint64(gva) >> l.Shift & (1<<l.Bits - 1)
 		at := table + GPA(index*uint64(l.EntrySize))
 		b, err := s.phys.ViewPhys(at, l.EntrySize)
@@ -141,9 +143,16 @@ func (s *AddressSpace) Translate(gva GVA) (GPA, uint64, error) {
 			off := uint64(gva) & (size - 1)
 			return GPA(frame&^(size-1) + off), size - off, nil
 		}
-		table = GPA(frame)
+		table, larger = GPA(frame), uint(l.Larger.Of(e))
 	}
 	return 0, 0, &AddressError{Addr: uint64(gva), Reason: "no page tables"}
+}
+
+// enlarge is a level whose pages are so many powers of two larger.
+func enlarge(l arch.Level, by uint) arch.Level {
+	by = min(by, l.Bits)
+	l.Shift, l.Bits = l.Shift+by, l.Bits-by
+	return l
 }
 
 // View implements Memory: at most the rest of the page (of any size) that

@@ -5,12 +5,12 @@ package guestmem
 // is told twice. Tables outside of RAM are left out.
 func (s *AddressSpace) Tables(fn func(Range[GPA]) bool) {
 	if !s.off && len(s.levels) > 0 {
-		s.tables(s.root, 0, fn)
+		s.tables(s.root, 0, 0, fn)
 	}
 }
 
-func (s *AddressSpace) tables(table GPA, level int, fn func(Range[GPA]) bool) {
-	l, p := s.levels[level], s.arch.Paging
+func (s *AddressSpace) tables(table GPA, level int, larger uint, fn func(Range[GPA]) bool) {
+	l, p := enlarge(s.levels[level], larger), s.arch.Paging
 	entry := l.EntrySize
 	r := Range[GPA]{Start: table, End: table + GPA(uint64(entry)<<l.Bits)}
 	b, err := s.phys.ViewPhys(r.Start, int(r.Size()))
@@ -23,7 +23,7 @@ func (s *AddressSpace) tables(table GPA, level int, fn func(Range[GPA]) bool) {
 			continue
 		}
 		if next, ok := p.Address(l, e); ok {
-			s.tables(GPA(next), level+1, fn)
+			s.tables(GPA(next), level+1, uint(l.Larger.Of(e)), fn)
 		}
 	}
 }

@@ -111,7 +111,8 @@ type Hook struct {
 	// known (arch.Call). Fewer cost less.
 	Args int
 	// StackBytes is how much of the stack is copied at entry, from the stack
-	// pointer up, clipped at the end of the stack.
+	// pointer up, or up to it where the stack grows upward (arch.Call), clipped
+	// at the end of the stack.
 	StackBytes int
 	// Array copies an array of words that an argument points to.
 	Array Array
@@ -148,7 +149,8 @@ const (
 )
 
 // Fetch is one read of guest memory at an event: Size bytes (at most 16) at
-// base+Offset. The base is the register Reg; or, with Reg empty and Prev
+// base+Offset. The base is the register Reg, rounded down to a multiple of
+// Align, a power of two, if that is not zero; or, with Reg empty and Prev
 // positive, the word that Context fetch number Prev-1 read; or else zero. A
 // fetch that cannot be read gives zero bytes.
 type Fetch struct {
@@ -156,6 +158,7 @@ type Fetch struct {
 	Prev   int
 	Offset uint64
 	Size   int
+	Align  uint64
 }
 
 // Kind is an event's kind.
@@ -185,7 +188,7 @@ type Event struct {
 	Result uint64    // (exit only)
 	// Context holds the Plan's fetches, each padded to a multiple of 8 bytes.
 	Context []byte
-	// Stack is the copied stack from SP up (entry only).
+	// Stack is the copied stack from SP up, or up to it (entry only).
 	Stack []byte
 	// Array is the copied array, in guest byte order. ArrayShort says that
 	// it could not be copied whole.

@@ -8,24 +8,24 @@ import (
 )
 
 type timeLayout struct {
-	mult, shift      member // clocksource
-	release, version member // uts_namespace.name
+	mult, shift      member // clocksource; none without clocksource_jiffies
+	release, version member // uts_namespace.name; likewise without init_uts_ns
 	states           map[string]int64
 }
 
 func newTimeLayout(l *layout) timeLayout {
 	l.needSymbol("jiffies_64")
-	l.needSymbol("clocksource_jiffies")
-	l.needSymbol("init_uts_ns")
-	l.find("clocksource", "register_refined_jiffies", "__clocksource_register_scale")
-	l.find("uts_namespace", nearFork...)
-	t := timeLayout{
-		mult:    l.need("clocksource", "mult"),
-		shift:   l.need("clocksource", "shift"),
-		release: l.need("uts_namespace", "name.release"),
-		version: l.need("uts_namespace", "name.version"),
+	t := timeLayout{states: map[string]int64{}}
+	if l.has("clocksource_jiffies") {
+		l.find("clocksource", "register_refined_jiffies", "__clocksource_register_scale")
+		t.mult = l.need("clocksource", "mult")
+		t.shift = l.need("clocksource", "shift")
 	}
-	t.states = map[string]int64{}
+	if l.has("init_uts_ns") {
+		l.find("uts_namespace", nearFork...)
+		t.release = l.need("uts_namespace", "name.release")
+		t.version = l.need("uts_namespace", "name.version")
+	}
 	for _, n := range []string{"SYSTEM_FREEING_INITMEM", "SYSTEM_RUNNING"} {
 		if v, ok := l.constant(n, "kernel_init"); ok {
 			t.states[n] = v

@@ -10,13 +10,15 @@ import (
 )
 
 // Fetch is one read of guest memory at an event: Size bytes at base+Offset.
-// The base is the register Reg; or, with Reg empty and Prev positive, the
-// word that fetch number Prev-1 read; or else zero.
+// The base is the register Reg, rounded down to a multiple of Align if that is
+// not zero; or, with Reg empty and Prev positive, the word that fetch number
+// Prev-1 read; or else zero.
 type Fetch struct {
 	Reg    string
 	Prev   int
 	Offset uint64
 	Size   int
+	Align  uint64
 }
 
 // EventContext says what to read at an event, to know in which context the
@@ -80,7 +82,7 @@ func newEventContext(info debugInfo, slide uint64) (*EventContext, error) {
 	if in != nil {
 		l.find(in.Struct, nearFork...)
 		m := l.need(in.Struct, in.Member)
-		current.Reg, current.Offset = in.Register, m.Offset
+		current.Reg, current.Offset, current.Align = in.Register, m.Offset, in.Align
 	} else if inMemory {
 		var ok bool
 		if current.Offset, ok = l.perCPU(slide, "current_task", "current_task"); !ok {
@@ -109,10 +111,7 @@ func newEventContext(info debugInfo, slide uint64) (*EventContext, error) {
 	} else if m, ok := l.opt("task_struct", "thread_info.preempt_count", "thread_info.preempt.count"); ok {
 		c.preempt = member(m, 4)
 	} else if m, ok := c.preemptIn(l, in); ok {
-		c.preempt = add(Fetch{Reg: in.Register, Offset: m.Offset, Size: 4})
-	} else if m, ok := c.preemptOnStack(l); ok {
-		stack := add(Fetch{Reg: of.Reg, Prev: of.Prev, Offset: l.need("task_struct", "stack").Offset, Size: a.WordSize})
-		c.preempt = add(Fetch{Prev: stack + 1, Offset: m.Offset, Size: 4})
+		c.preempt = add(Fetch{Reg: in.Register, Align: in.Align, Offset: m.Offset, Size: 4})
 	} else {
 		return nil, &MissingError{Names: []string{"per-CPU symbol __preempt_count"}}
 	}
@@ -139,16 +138,6 @@ func (c *EventContext) preemptIn(l *layout, in *arch.Member) (member, bool) {
 		return member{}, false
 	}
 	return l.opt(in.Struct, "preempt_count")
-}
-
-// preemptOnStack finds the preempt count in the thread_info at the lowest
-// address of a task's stack.
-func (c *EventContext) preemptOnStack(l *layout) (member, bool) {
-	if _, ok := l.opt("task_struct", "thread_info"); ok {
-		return member{}, false
-	}
-	l.find("thread_info", nearFork...)
-	return l.opt("thread_info", "preempt_count")
 }
 
 // Size is the number of bytes that Decode takes: each fetch padded to a

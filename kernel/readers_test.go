@@ -144,6 +144,21 @@ func TestTasksAndStacks(t *testing.T) {
 				t.Errorf("%s: whole is %v", l.Name, l.Whole)
 			}
 		}
+
+		// On a stack that grows upward what is in use lies below.
+		g.a.Call.StackUp, g.a.Linux.SwitchedSize = true, 0x40
+		live, err = k.Stacks(all, []map[string]uint64{
+			{"base": cpus[0].Offset, "sp": uint64(stack(2) + 0x1800), "pc": g.a.Linux.Text + 4096},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		want = map[string]guestmem.GVA{"leader": stack(1) + 0x1040, "thread": stack(2) + 0x1800, "kworker": stack(3) + 0x1040, "swapper/0": stack(1)}
+		for _, l := range live {
+			if w, ok := want[l.Task.Comm]; ok && (l.Range.End != w || l.Range.Start != l.Task.Stack.Start) {
+				t.Errorf("%s is %x, want its end to be %#x", l.Name, l.Range, uint64(w))
+			}
+		}
 	})
 }
 

@@ -11,8 +11,8 @@ import (
 type LiveStack struct {
 	Name string // for people: "stack of init[1]", "irq stack of CPU 0"
 	Task *Task  // nil for a CPU's stack
-	// Range is what is in use, from the stack pointer up; empty for a task
-	// that is in user mode.
+	// Range is what is in use, from the stack pointer up, or up to it where the
+	// stack grows upward; empty for a task that is in user mode.
 	Range guestmem.Range[guestmem.GVA]
 	// Whole says that the stack pointer is not known, so that Range is the
 	// whole stack.
@@ -49,7 +49,7 @@ type stackScan struct {
 	tasks     []*Task
 	cpuStacks []CPUStack
 	out       []LiveStack
-	// sp is the lowest stack pointer seen in a stack, by the stack's start.
+	// sp is the innermost stack pointer seen in a stack, by the stack's start.
 	sp map[guestmem.GVA]guestmem.GVA
 	// user are CPUs in user mode, other those whose stack pointer is in the
 	// stack of a task (which need not be the current one, in a switch).
@@ -90,7 +90,7 @@ func (s *stackScan) vcpu(cpu int, regs map[string]uint64) {
 	}
 	for range maxHops {
 		if t := s.task(sp); t != nil {
-			if old, ok := s.sp[t.Stack.Start]; !ok || sp < old {
+			if old, ok := s.sp[t.Stack.Start]; !ok || s.inner(sp, old) {
 				s.sp[t.Stack.Start] = sp
 			}
 			s.other[cpu] = true
@@ -102,7 +102,7 @@ func (s *stackScan) vcpu(cpu int, regs map[string]uint64) {
 		}
 		s.out = append(s.out, LiveStack{
 			Name:  fmt.Sprintf("%s stack of CPU %d", c.Name, c.CPU),
-			Range: guestmem.Range[guestmem.GVA]{Start: sp, End: c.Range.End},
+			Range: s.used(c.Range, sp),
 		})
 		if chain, ok := s.k.frameChain(regs, sp); c.link == 0 && ok {
 			next, ok := s.leave(c, sp, chain)
@@ -150,16 +150,40 @@ func (k *Kernel) frameChain(regs map[string]uint64, sp guestmem.GVA) (guestmem.G
 // where the stack pointer was when the stack was switched, about.
 func (s *stackScan) leave(c *CPUStack, sp, fp guestmem.GVA) (guestmem.GVA, bool) {
 	for c.Range.Contains(fp) {
-		if fp < sp {
+		if s.inner(fp, sp) {
 			return 0, false
 		}
 		next, err := s.k.mem.Pointer(fp + guestmem.GVA(s.k.lay.stack.chain.Offset))
 		if err != nil {
 			return 0, false
 		}
-		sp, fp = fp+1, next
+		sp, fp = s.outward(fp), next
 	}
 	return fp, fp != 0
+}
+
+// used is the part of a stack that is in use with this stack pointer.
+func (s *stackScan) used(stack guestmem.Range[guestmem.GVA], sp guestmem.GVA) guestmem.Range[guestmem.GVA] {
+	if s.k.arch.Call.StackUp {
+		return guestmem.Range[guestmem.GVA]{Start: stack.Start, End: sp}
+	}
+	return guestmem.Range[guestmem.GVA]{Start: sp, End: stack.End}
+}
+
+// inner says whether a is nearer to the end that a stack grows to than b.
+func (s *stackScan) inner(a, b guestmem.GVA) bool {
+	if s.k.arch.Call.StackUp {
+		return a > b
+	}
+	return a < b
+}
+
+// outward is the next address in direction of a stack's first frame.
+func (s *stackScan) outward(a guestmem.GVA) guestmem.GVA {
+	if s.k.arch.Call.StackUp {
+		return a - 1
+	}
+	return a + 1
 }
 
 // inKernel says whether no user's stack can be at an address: it is in the
@@ -202,11 +226,13 @@ func (s *stackScan) live() []LiveStack {
 		sp, onCPU := s.sp[t.Stack.Start]
 		switch {
 		case onCPU:
-			l.Range.Start = sp
+			l.Range = s.used(t.Stack, sp)
 		case t.CPU >= 0 && s.user[t.CPU]:
 			l.Range.Start = t.Stack.End
 		case t.CPU >= 0 && !s.other[t.CPU]:
 			l.Whole = true // it runs, but where is not known
+		case t.Stack.Contains(t.SavedSP) && s.k.arch.Call.StackUp:
+			l.Range.End = min(t.SavedSP+guestmem.GVA(s.k.arch.Linux.SwitchedSize), t.Stack.End)
 		case t.Stack.Contains(t.SavedSP):
 			l.Range.Start = t.SavedSP
 		default:

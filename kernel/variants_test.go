@@ -197,3 +197,30 @@ func TestInterruptedStacks(t *testing.T) {
 		}
 	})
 }
+
+// TestSmallKernel: what a kernel can do without is not asked for, but is where
+// a part of it is there.
+func TestSmallKernel(t *testing.T) {
+	each(t, func(t *testing.T, g *guest) {
+		for _, name := range []string{"clocksource_jiffies", "init_uts_ns", "modules", "memblock"} {
+			delete(g.syms, name)
+		}
+		delete(g.structs["zone"].fields, "per_cpu_pageset")
+		var missing *MissingError
+		if _, err := newKernel(g.mem, g.ram, g, g.slide); !errors.As(err, &missing) || len(missing.Names) != 1 || missing.Names[0] != "struct zone.per_cpu_pageset" {
+			t.Errorf("with the lists of CPUs but no way to them: %v", err)
+		}
+		delete(g.structs, "per_cpu_pages")
+		k := g.kernel()
+		p, err := k.Pages()
+		if err != nil || p.PerCPU != 0 || p.Buddy != 4 || p.Class(70) != PageKernel {
+			t.Errorf("%d pages are free on CPUs, %d else, frame 70 is %v; %v", p.PerCPU, p.Buddy, p.Class(70), err)
+		}
+		if _, err := k.HZ(); !errors.Is(err, ErrUnsupported) {
+			t.Errorf("HZ: %v", err)
+		}
+		if _, _, err := k.Uname(); !errors.Is(err, ErrUnsupported) {
+			t.Errorf("uname: %v", err)
+		}
+	})
+}

@@ -19,7 +19,7 @@ type zoneLayout struct {
 	areas      member // zone.free_area
 	areaStride uint64
 	lists      member // free_area.free_list
-	pageset    member // zone.per_cpu_pageset, zone.pageset before 5.13: per-CPU pointer
+	pageset    member // zone.per_cpu_pageset, zone.pageset before 5.13: per-CPU pointer; none if CPUs keep no free pages
 	pcpLists   member // from there
 	pcpTypes   uint64 // lists an order
 }
@@ -28,16 +28,18 @@ func newZoneLayout(l *layout) zoneLayout {
 	l.find("pglist_data", nearPage...)
 	l.find("zone", nearPage...)
 	l.find("free_area", nearPage...)
-	l.find("per_cpu_pages", nearPage...)
 	z := zoneLayout{
 		zones:      l.need("pglist_data", "node_zones"),
 		stride:     l.size("zone"),
 		areas:      l.need("zone", "free_area"),
 		areaStride: l.size("free_area"),
 		lists:      l.need("free_area", "free_list"),
-		pageset:    l.need("zone", "per_cpu_pageset", "pageset"),
 	}
 	l.needSymbol("node_data", "contig_page_data")
+	if l.find("per_cpu_pages", nearPage...) == nil {
+		return z
+	}
+	z.pageset = l.need("zone", "per_cpu_pageset", "pageset")
 	lists := l.need("per_cpu_pages", "lists")
 	if _, ok := l.opt("zone", "per_cpu_pageset"); ok || l.find("zone") == nil {
 		z.pcpLists = lists
@@ -217,6 +219,10 @@ func (k *Kernel) firstTable(table PFN, level int) (PFN, bool) {
 
 // freeOnCPUs marks the free pages on the CPUs' lists (struct per_cpu_pages).
 func (k *Kernel) freeOnCPUs(p *Pages) error {
+	lay := &k.lay.page
+	if lay.zones.pageset.Size == 0 {
+		return nil
+	}
 	zones, err := k.zones()
 	if err != nil {
 		return err
@@ -225,7 +231,6 @@ func (k *Kernel) freeOnCPUs(p *Pages) error {
 	if err != nil {
 		return err
 	}
-	lay := &k.lay.page
 	var first error
 	left := p.mm.maxFrames // no page is on two lists
 	for _, z := range zones {

@@ -200,7 +200,7 @@ func (s *Session) weak(ctx context.Context, p *picture, i int, way *scanner.Path
 func (s *Session) sharpened(p *picture) *scanner.Input {
 	if p.sharp == nil {
 		in := *p.in
-		in.Objects = slices.Clone(in.Objects)
+		in.Objects, in.Index = slices.Clone(in.Objects), nil
 		s.setLayouts(p, &in)
 		p.sharp = &in
 	}

@@ -297,6 +297,9 @@ func (s *Session) vmallocObjects(p *picture, areas []kernel.VmapArea) {
 		}
 	}
 	for _, a := range areas {
+		// They name the area for the kernel's own use, and the end of one may be
+		// the start of the next.
+		p.in.Exclude = append(p.in.Exclude, a.Words[0], a.Words[1])
 		if a.VM != nil {
 			// It names the memory for vmalloc's own use. A stale pointer to
 			// the descriptor, which is as small as many other objects, must

@@ -189,10 +189,10 @@ func (p *picture) moduleSection(a guestmem.GVA) string {
 const maxFrames = 64
 
 // frameOf names the function in whose frame a word of a stack lies, empty
-// where the stack cannot be unwound so far.
+// where the stack cannot be unwound so far, or grows upward.
 func (s *Session) frameOf(p *picture, root *scanner.Root, a guestmem.GVA) string {
 	stack := make([]byte, min(root.Range.Size(), 1<<16))
-	if guestmem.Read(p.mem, root.Range.Start, stack) != nil {
+	if s.arch.Call.StackUp || guestmem.Read(p.mem, root.Range.Start, stack) != nil {
 		return ""
 	}
 	u, err := s.space.Unwinder()

@@ -109,6 +109,9 @@ func (s *Session) dataRoots(p *picture) {
 		}
 	}
 	var done []gvaRange
+	if !p.from.Kmemleak {
+		done = s.constants(p)
+	}
 	for _, sec := range dataSections {
 		start, ok1 := p.kernel.Addr(sec.start)
 		end, ok2 := p.kernel.Addr(sec.end)
@@ -125,6 +128,25 @@ func (s *Session) dataRoots(p *picture) {
 	for _, held := range s.held(p, whole) {
 		p.claims.add(held, p.pages.PageSize())
 	}
+}
+
+// constants returns what only the compiler and the linker write, which on some
+// architectures lies between _sdata and _edata: names and checksums there look
+// like references.
+func (s *Session) constants(p *picture) []gvaRange {
+	span := func(start, end string) []gvaRange {
+		from, ok1 := p.kernel.Addr(start)
+		to, ok2 := p.kernel.Addr(end)
+		if !ok1 || !ok2 || from >= to {
+			return nil
+		}
+		return []gvaRange{{Start: from, End: to}}
+	}
+	var out []gvaRange
+	for _, r := range span("__start_rodata", "__end_rodata") {
+		out = without(r, span("__start_ro_after_init", "__end_ro_after_init"))
+	}
+	return out
 }
 
 // held returns the parts of a range of the kernel's image that are still the

@@ -257,7 +257,7 @@ func cover(ctx context.Context, in *scanner.Input, res *scanner.Result, covers m
 // all that hangs on them.
 func hanging(ctx context.Context, in *scanner.Input, white []int, hidden map[int]int, rule int) error {
 	part := *in
-	part.Roots, part.Older, part.Objects = nil, nil, make([]scanner.Object, len(white))
+	part.Roots, part.Older, part.Index, part.Objects = nil, nil, nil, make([]scanner.Object, len(white))
 	for k, i := range white {
 		part.Objects[k] = in.Objects[i]
 		if of, ok := hidden[i]; ok && of == rule {

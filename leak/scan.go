@@ -19,6 +19,10 @@ func (s *Session) judge(f *frozen, from Roots) (pending, error) {
 	ctx := context.Background()
 	p := s.look(f, from)
 	s.mark(p)
+	var err error
+	if p.in.Index, err = scanner.NewIndex(p.in.Objects, p.in.WordSize, 0); err != nil {
+		return pending{}, err
+	}
 	res, err := scanner.Scan(ctx, p.in, nil)
 	if err != nil {
 		return pending{}, err
@@ -134,7 +138,7 @@ func (s *Session) liveness(p *picture, r *report.Report) {
 	}
 	var lost uint64
 	for _, c := range s.tracker.Open() {
-		if p.inFlight(c.SP) {
+		if p.inFlight(c.SP, s.arch.Call.StackUp) {
 			l.InFlight++
 		} else {
 			lost++
@@ -155,10 +159,10 @@ func (s *Session) liveness(p *picture, r *report.Report) {
 }
 
 // inFlight says whether a call's stack pointer is on the live part of a
-// stack.
-func (p *picture) inFlight(sp guestmem.GVA) bool {
+// stack, which has an end of its own where stacks grow upward.
+func (p *picture) inFlight(sp guestmem.GVA, up bool) bool {
 	for _, st := range p.live {
-		if st.Range.Contains(sp) {
+		if st.Range.Contains(sp) || up && sp == st.Range.End {
 			return true
 		}
 	}

@@ -165,6 +165,10 @@ func (s *Session) typeName(o *object) string {
 // What the first scan saw to be reachable all the same, res, is noted.
 func (s *Session) precise(ctx context.Context, p *picture, res *scanner.Result) (*scanner.Result, error) {
 	p.typed = s.setLayouts(p, p.in)
+	var err error
+	if p.in.Index, err = scanner.NewIndex(p.in.Objects, p.in.WordSize, 0); err != nil {
+		return nil, err
+	}
 	sharp, err := scanner.Scan(ctx, p.in, nil)
 	if err != nil {
 		return nil, err
@@ -190,7 +194,7 @@ func (s *Session) hiddenBy(p *picture, i int) *report.Reference {
 	}
 	if p.blunt == nil {
 		in := *p.in
-		in.Objects = slices.Clone(in.Objects)
+		in.Objects, in.Index = slices.Clone(in.Objects), nil
 		for k := range in.Objects {
 			in.Objects[k].Layout = 0
 		}

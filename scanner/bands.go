@@ -18,45 +18,48 @@ type bands struct {
 // findBands cuts the spans at their widest gaps. Outside is the last address
 // of the guest's address space, so that no length overflows: no Range of a
 // 64-bit guest can hold it either.
-func (x *index) findBands(wordSize, workers int) bands {
+func (x *Index) findBands(workers int) bands {
 	top := ^uint64(0)
-	if wordSize == 4 {
+	if x.wordSize == 4 {
 		top = 1<<32 - 1
 	}
-	spans := x.spans[:len(x.objects)]
-	spans = spans[:sort.Search(len(spans), func(i int) bool { return spans[i].start >= top })]
 	var b bands
-	cuts := x.widest(len(spans), len(b.b)-1, workers)
-	if len(spans) > 0 {
-		cuts = append(cuts, len(spans))
+	first, end := 0, sort.Search(len(x.owners), func(i int) bool { return x.starts[i] >= top })
+	for end > 0 && x.owners[end-1] == none {
+		end--
 	}
-	first := 0
-	for k, next := range cuts {
-		b.b[k].lo = spans[first].start
-		b.b[k].n = min(x.last(uint32(next-1)), top-1) - b.b[k].lo + 1
-		first = next
+	if end > 0 && x.owners[0] == none {
+		first++
 	}
-	b.setVectors(wordSize)
+	cuts := x.widest(first, end, len(b.b)-1, workers)
+	for k, cut := range append(cuts, end) {
+		if first < cut {
+			b.b[k].lo = x.starts[first]
+			b.b[k].n = min(x.last(uint32(cut-1)), top-1) - b.b[k].lo + 1
+		}
+		first = cut + 1
+	}
+	b.setVectors(x.wordSize)
 	return b
 }
 
-// widest returns, ascending, the spans among the first n that have the
-// widest gaps before them, at most want.
-func (x *index) widest(n, want, workers int) []int {
-	gap := func(i int) uint64 { return x.spans[i].start - x.last(uint32(i-1)) }
-	wider := func(i, j int) int { return cmp.Or(cmp.Compare(gap(j), gap(i)), cmp.Compare(i, j)) }
+// widest returns, ascending, the widest gaps among the spans [from, to), at
+// most want.
+func (x *Index) widest(from, to, want, workers int) []int {
+	size := func(i int) uint64 { return x.starts[i+1] - x.starts[i] }
+	wider := func(i, j int) int { return cmp.Or(cmp.Compare(size(j), size(i)), cmp.Compare(i, j)) }
 	found := make([][]int, workers)
-	shares(workers, n, func(part, lo, hi int) {
+	shares(workers, max(to-from, 0), func(part, lo, hi int) {
 		var best []int // the widest first
 		least := uint64(0)
-		for i := max(lo, 1); i < hi; i++ {
-			if len(best) == want && gap(i) <= least {
+		for i := from + lo; i < from+hi; i++ {
+			if x.owners[i] != none || len(best) == want && size(i) <= least {
 				continue
 			}
 			best = append(best, i)
 			slices.SortFunc(best, wider)
 			best = best[:min(len(best), want)]
-			least = gap(best[len(best)-1])
+			least = size(best[len(best)-1])
 		}
 		found[part] = best
 	})

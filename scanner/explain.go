@@ -57,13 +57,14 @@ type Hop struct {
 // reads memory up to four times, on one CPU, and takes 20 bytes of memory for
 // each object besides the index. It errs as Scan does.
 func Explain(ctx context.Context, in *Input, object int) (*Path, error) {
-	if err := in.check(); err != nil {
+	m, err := newMarker(in, &Options{Workers: 1})
+	if err != nil {
 		return nil, err
 	}
 	if object < 0 || object >= len(in.Objects) {
 		return nil, fmt.Errorf("%w: there is no object %d", ErrInput, object)
 	}
-	e := &explorer{m: newMarker(in, 1), target: uint32(object)}
+	e := &explorer{m: m, target: uint32(object)}
 	e.index()
 	if in.Objects[object].Flag&Ignore != 0 {
 		return &Path{State: Ignored}, nil
@@ -79,7 +80,7 @@ func Explain(ctx context.Context, in *Input, object int) (*Path, error) {
 		return &Path{State: Ignored}, nil
 	}
 	p := &Path{State: Orphan}
-	if len(e.w.bad) > 0 {
+	if len(e.w.bad)+len(e.w.badPlain) > 0 {
 		p.State = Unknown
 	}
 	return p, e.referrers(ctx, p)
@@ -122,7 +123,7 @@ func (e *explorer) explore(ctx context.Context, by way) (bool, error) {
 	e.queue = e.queue[:0]
 	e.w = newWorker(ctx, e.m)
 	e.w.visit = func(to, from uint32, word, at uint64) {
-		obj := e.m.x.objects[to]
+		obj := e.m.x.owners[to]
 		if e.from[obj] != none {
 			return
 		}
@@ -159,7 +160,7 @@ func (e *explorer) source(from uint32) uint32 {
 	if from&rootBit != 0 {
 		return from
 	}
-	return e.m.x.objects[from]
+	return e.m.x.owners[from]
 }
 
 func (e *explorer) reach(o, from uint32, at uint64) {
@@ -214,8 +215,8 @@ func (e *explorer) index() {
 	for i := range e.first {
 		e.first[i] = none
 	}
-	for i, obj := range e.m.x.objects {
-		if e.first[obj] == none {
+	for i, obj := range e.m.x.owners {
+		if obj != none && e.first[obj] == none {
 			e.first[obj] = uint32(i)
 		}
 	}
@@ -301,10 +302,10 @@ func (e *explorer) hop(from, o uint32, at uint64) Hop {
 func (e *explorer) edge(from uint32, root *Root, o uint32) uint64 {
 	for _, edge := range e.m.in.Edges {
 		i, inObject := e.m.x.find(uint64(edge.From))
-		if root != nil && (inObject || !root.Range.Contains(edge.From)) || root == nil && (!inObject || e.m.x.objects[i] != from) {
+		if root != nil && (inObject || !root.Range.Contains(edge.From)) || root == nil && (!inObject || e.m.x.owners[i] != from) {
 			continue
 		}
-		if i, ok := e.m.x.find(uint64(edge.To)); ok && e.m.x.objects[i] == o {
+		if i, ok := e.m.x.find(uint64(edge.To)); ok && e.m.x.owners[i] == o {
 			return uint64(edge.To)
 		}
 	}
@@ -315,18 +316,18 @@ func (e *explorer) edge(from uint32, root *Root, o uint32) uint64 {
 func (e *explorer) referrers(ctx context.Context, p *Path) error {
 	e.w = newWorker(ctx, e.m)
 	e.w.visit = func(to, from uint32, _, at uint64) {
-		if e.m.x.objects[to] != e.target {
+		if e.m.x.owners[to] != e.target {
 			return
 		}
 		if p.ReferrerCount++; len(p.Referrers) < MaxReferrers {
 			p.Referrers = append(p.Referrers, e.hop(e.source(from), e.target, at))
 		}
 	}
-	for i, obj := range e.m.x.objects {
+	for i, obj := range e.m.x.owners {
 		if i%1024 == 0 && ctx.Err() != nil {
 			return ctx.Err()
 		}
-		if e.from[obj] != none || e.m.in.Objects[obj].Flag&Ignore != 0 {
+		if obj == none || e.from[obj] != none || e.m.in.Objects[obj].Flag&Ignore != 0 {
 			continue
 		}
 		if e.m.x.primary(uint32(i)) == uint32(i) {

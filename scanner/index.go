@@ -1,62 +1,129 @@
 package scanner
 
 import (
+	"fmt"
 	"math"
 	"math/bits"
 	"sort"
-	"sync"
 )
 
 const (
 	chunkShift = 21 // log2 of the bytes in a chunk
-	// A chunk with fewer spans has one bucket.
-	bucketMin = 8
-	// log2 of the bytes in the smallest bucket.
-	minBucket = 3
+	// A chunk in which fewer spans lie has one granule.
+	granuleMin = 8
+	// A granule is described unit by unit, one bit for each.
+	unitBits = 6 // log2 of the units in a granule
 	// Spans that cross more chunks are found by binary search.
 	hugeChunks = 4
+	// maxPlain is the size in bytes from which an object is treated by itself.
+	maxPlain = 1 << 16
 )
 
-// index finds the span an address lies in: the address's chunk of 2 MiB in a
-// hash table, and in that the bucket, of which there are about as many as
-// spans. From the first span of a bucket it is a step or two, whatever the
-// sizes are.
+// Index finds the object that an address lies in. It is made of the objects'
+// addresses, sizes, flags, copies, parts and layout numbers, which must not
+// change afterwards, and can serve several scans; it may be used by several
+// goroutines.
 //
-// For each object it holds 20 bytes for the span, 4 to 8 for buckets, and
-// another 36 at most where an object is alone in its chunk.
-type index struct {
-	spans   []span   // a sentinel behind the last
-	objects []uint32 // of each span
-	chunks  []chunk
-	shift   uint     // of the hash
-	buckets []uint32 // for each bucket the first span that ends in or behind it
-	huge    []uint32 // spans that are in not all of their chunks
-	long    map[longKey]uint64
-	several bool                // some object may have other than one span
-	multi   map[uint32][]uint32 // all spans of the objects that have several
-	bands   bands
-	mu      sync.Mutex // of long
+// The address space is cut into spans, each of which belongs to one object or
+// is a gap between objects: whatever a word points to is a span, and that it
+// points to nothing is seen as late as that it points to something known. The
+// chunk of 2 MiB of an address is found in a hash table; in that its granule,
+// whose 64 units are as large as all in the chunk is aligned to, or so large
+// that there are about as many granules as spans. A bit for each unit says that a span starts there, and how
+// many bits there are up to the address's unit is which span it is: so it
+// takes one read at random, and no look at the spans themselves unless some
+// begin or end within a unit.
+//
+// For each object it holds 12 bytes, as much for a gap behind it, 16 for a
+// granule, and another 32 at most where an object is alone in its chunk.
+type Index struct {
+	objects  []Object
+	wordSize int
+	starts   []uint64 // of each span; MaxUint64 behind the last
+	owners   []uint32 // index of each span's object, or none
+	// A bit for each span: special says that its object needs more than a
+	// look at the span, gaps that it has no object.
+	special, gaps []uint64
+	chunks        []chunk
+	shift         uint // of the hash
+	granules      []granule
+	huge          []uint32            // spans that are in not all of their chunks
+	several       bool                // some object may have other than one span
+	multi         map[uint32][]uint32 // all spans of the objects that have several
+	bands         bands
+	plainBytes    uint64 // in whole words of all spans that are not special
 }
 
 // chunk is an entry of the hash table.
 type chunk struct {
 	// key is the address's high part, and below it, in 8 bits, log2 of the
-	// bytes in a bucket; zero in a free entry.
-	key     uint64
-	buckets uint32 // index of the first one; one more follows the last
-	spans   uint32 // only while the table is made
+	// bytes in a unit; zero in a free entry.
+	key   uint64
+	first uint32 // granule
 }
 
-func newIndex(objects []Object, wordSize, workers int) *index {
-	x := &index{}
-	x.setSpans(objects, workers)
-	x.bands = x.findBands(wordSize, workers)
+// draft is a chunk while the table is made.
+type draft struct {
+	key   uint64 // the address's high part
+	first uint32 // span of an object in it
+	spans uint32 // number of them
+	low   uint64 // bits that are set in some start, or end
+}
+
+// unit returns log2 of the bytes in a unit: as much as all that is in the
+// chunk is aligned to, or more where spans are few.
+func (d *draft) unit(wordSize int) uint {
+	most := uint(chunkShift - unitBits)
+	if d.spans < granuleMin {
+		return most
+	}
+	few := chunkShift - unitBits - min(uint(bits.Len32(d.spans)), most)
+	return min(max(few, uint(bits.TrailingZeros64(d.low)), uint(bits.TrailingZeros(uint(wordSize)))), most)
+}
+
+// granule describes 64 units. A span that starts within a unit counts to the
+// next, as the first unit of which it has the first byte.
+type granule struct {
+	starts uint64 // bit for each unit that spans count to
+	before uint32 // spans that count to units before these; the bit uneven
+}
+
+// uneven says that a span starts within a unit of the granule.
+const uneven = 1 << 31
+
+// special says whether it takes more than one span to judge o.
+func (o *Object) special() bool {
+	return o.Flag != 0 || o.Layout != 0 || o.Parts != nil || o.Copies != nil
+}
+
+// NewIndex makes the index of objects, on so many goroutines or, for zero, on
+// one for each CPU Go may use. It errs with ErrInput as Scan does.
+func NewIndex(objects []Object, wordSize, workers int) (*Index, error) {
+	if wordSize != 4 && wordSize != 8 {
+		return nil, errWordSize(wordSize)
+	}
+	n := uint64(0)
+	for i := range objects {
+		n += 1 + uint64(len(objects[i].Copies))
+	}
+	if n >= math.MaxInt32/2 {
+		return nil, fmt.Errorf("%w: %d objects and copies are too many", ErrInput, n)
+	}
+	return newIndex(objects, wordSize, (&Options{Workers: workers}).workers()), nil
+}
+
+func errWordSize(n int) error { return fmt.Errorf("%w: words of %d bytes", ErrInput, n) }
+
+func newIndex(objects []Object, wordSize, workers int) *Index {
+	x := &Index{objects: objects, wordSize: wordSize}
+	(&spanner{Index: x, workers: workers}).setSpans()
+	x.bands = x.findBands(workers)
 	x.setChunks(workers)
 	return x
 }
 
-// setChunks builds the hash table and the buckets.
-func (x *index) setChunks(workers int) {
+// setChunks builds the hash table and the granules.
+func (x *Index) setChunks(workers int) {
 	list := x.listChunks(workers)
 	size := 2
 	for size < len(list)*2 {
@@ -65,49 +132,45 @@ func (x *index) setChunks(workers int) {
 	x.shift = uint(64 - bits.TrailingZeros(uint(size)))
 	x.chunks = make([]chunk, size)
 	total := 0
+	made := make([]chunk, len(list))
 	for i := range list {
-		c := &list[i]
-		shift := uint(chunkShift)
-		if c.spans >= bucketMin {
-			shift = max(shift-uint(bits.Len32(c.spans)), minBucket)
-		}
-		c.key = c.key<<8 | uint64(shift)
-		first := c.buckets // of the spans
-		c.buckets, c.spans = uint32(total), first
-		total += 1<<(chunkShift-shift) + 1
-	}
-	x.buckets = makeLarge[uint32](total, total)
-	shares(workers, total, func(_, lo, hi int) {
-		first := sort.Search(len(list), func(i int) bool { return int(list[i].buckets) >= lo })
-		for ; first < len(list) && int(list[first].buckets) < hi; first++ {
-			x.fill(list[first])
-		}
-	})
-	for _, c := range list {
-		h := hash(c.key>>8, x.shift)
+		unit := list[i].unit(x.wordSize)
+		made[i] = chunk{list[i].key<<8 | uint64(unit), uint32(total)}
+		total += 1 << (chunkShift - unitBits - unit)
+		h := hash(list[i].key, x.shift)
 		for x.chunks[h].key != 0 {
 			h = (h + 1) & uint64(size-1)
 		}
-		x.chunks[h] = c
+		x.chunks[h] = made[i]
 	}
+	x.granules = makeLarge[granule](total, total)
+	shares(workers, total, func(_, lo, hi int) {
+		first := sort.Search(len(list), func(i int) bool { return int(made[i].first) >= lo })
+		for ; first < len(list) && int(made[first].first) < hi; first++ {
+			x.fill(made[first], list[first].first)
+		}
+	})
 }
 
-// listChunks lists the chunks in which a span lies, with the first span in
-// the place of buckets, and the number of spans.
-func (x *index) listChunks(workers int) []chunk {
-	lists, huge := make([][]chunk, workers), make([][]uint32, workers)
-	shares(workers, len(x.objects), func(part, lo, hi int) {
-		var list []chunk
+// listChunks lists the chunks in which an object's span lies.
+func (x *Index) listChunks(workers int) []draft {
+	lists, huge := make([][]draft, workers), make([][]uint32, workers)
+	shares(workers, len(x.owners), func(part, lo, hi int) {
+		var list []draft
 		for i := uint32(lo); i < uint32(hi); i++ {
-			a, b := x.spans[i].start>>chunkShift, x.last(i)>>chunkShift
-			list = enter(list, chunk{a, i, 1})
+			if x.owners[i] == none {
+				continue
+			}
+			a, b := x.starts[i]>>chunkShift, max(x.last(i), x.starts[i])>>chunkShift
+			low := x.starts[i] | x.starts[i+1]
+			list = enter(list, draft{a, i, 1, low})
 			if b-a > hugeChunks {
 				huge[part] = append(huge[part], i)
 				a = b - 1
 			}
 			for a < b {
 				a++
-				list = enter(list, chunk{a, i, 1})
+				list = enter(list, draft{a, i, 1, low})
 			}
 		}
 		lists[part] = list
@@ -125,65 +188,93 @@ func (x *index) listChunks(workers int) []chunk {
 }
 
 // enter adds c to a list of chunks with ascending keys.
-func enter(list []chunk, c chunk) []chunk {
+func enter(list []draft, c draft) []draft {
 	if n := len(list); n > 0 && list[n-1].key == c.key {
 		list[n-1].spans += c.spans
+		list[n-1].low |= c.low
 		return list
 	}
 	return append(list, c)
 }
 
-// fill fills the buckets of c, whose first span is in the place of spans.
-func (x *index) fill(c chunk) {
-	shift := c.key & 0xff
-	b := x.buckets[c.buckets:][:1<<(chunkShift-shift)+1]
+// fill fills the granules of c, in which span i is the first of an object.
+func (x *Index) fill(c chunk, i uint32) {
+	shift := c.key & 0xff // of a unit
+	unit := uint64(1) << shift
 	at := c.key >> 8 << chunkShift
-	i := c.spans
-	for k := range b {
-		for i < uint32(len(x.objects)) && x.last(i) < at {
-			i++
+	// Up to those that start more than a unit before at.
+	for i > 0 && (at == 0 || x.starts[i-1] > at-unit) {
+		i--
+	}
+	for at > 0 && i < uint32(len(x.owners)) && x.starts[i] <= at-unit {
+		i++
+	}
+	granules := x.granules[c.first:][:1<<(chunkShift-unitBits-shift)]
+	for k := range granules {
+		g := granule{before: i}
+		for ; i < uint32(len(x.owners)) && x.starts[i] <= at+63*unit; i++ {
+			s := x.starts[i]
+			if s&(unit-1) != 0 {
+				g.before |= uneven
+			}
+			bit := uint64(1)
+			if s > at {
+				bit <<= (s - at + unit - 1) >> shift
+			}
+			g.starts |= bit
 		}
-		b[k] = i
-		if at += 1 << shift; at == 0 { // the end of the address space
-			at = math.MaxUint64
+		if at += unit << unitBits; i < uint32(len(x.owners)) && x.starts[i] <= at-1 {
+			g.before |= uneven // in the last unit
 		}
+		granules[k] = g
 	}
 }
 
 func hash(key uint64, shift uint) uint64 { return key * 0x9e3779b97f4a7c15 >> shift }
 
-// A bucket is an index in buckets, shifted left by 8 bits, and in those how
-// far behind the bucket's start an address lies, in 256ths of its size.
-
-// bucket returns the bucket of w. Where it says false w is in no span, unless
-// in a huge one.
-func (x *index) bucket(w uint64) (b uint64, ok bool) {
+// chunkOf returns the chunk of w, nil where no object is, unless a huge one.
+func (x *Index) chunkOf(w uint64) *chunk {
 	key := w >> chunkShift
 	h := hash(key, x.shift)
 	for {
 		c := &x.chunks[h]
 		if c.key>>8 == key && c.key != 0 {
-			shift := c.key & 63
-			at := w & (1<<chunkShift - 1)
-			return uint64(c.buckets)<<8 + at<<8>>shift, true
+			return c
 		}
 		if c.key == 0 {
-			return 0, false
+			return nil
 		}
 		h = (h + 1) & uint64(len(x.chunks)-1)
 	}
 }
 
-// guess returns a span from which it is not far to that of an address in
-// bucket b. Spans in one bucket, if many, are as good as evenly spaced.
-func (x *index) guess(b uint64) uint32 {
-	p := x.buckets[b>>8:][:2]
-	return p[0] + uint32(b&255*uint64(p[1]-p[0])>>8)
+// unit returns the unit of w, which is in c, counted from the first granule's
+// first.
+func (c *chunk) unit(w uint64) uint64 {
+	return uint64(c.first)<<unitBits + w&(1<<chunkShift-1)>>(c.key&63)
 }
 
-// findHuge finds the span of w in a chunk that has no buckets.
-func (x *index) findHuge(w uint64) (uint32, bool) {
-	i := sort.Search(len(x.huge), func(i int) bool { return x.spans[x.huge[i]].start > w })
+// at returns the span of w, which is in a unit; the last address has none.
+func (x *Index) at(unit, w uint64) uint32 {
+	g := &x.granules[unit>>unitBits]
+	i := g.before + uint32(bits.OnesCount64(g.starts<<(^unit&63)))
+	if i < uneven {
+		return i - 1
+	}
+	return x.walk(w, i&^uneven-1)
+}
+
+// walk goes from span i, at or before w's, to w's.
+func (x *Index) walk(w uint64, i uint32) uint32 {
+	for x.starts[i+1] <= w { // the last is never reached
+		i++
+	}
+	return i
+}
+
+// findHuge finds the span of w in a chunk that has no granules.
+func (x *Index) findHuge(w uint64) (uint32, bool) {
+	i := sort.Search(len(x.huge), func(i int) bool { return x.starts[x.huge[i]] > w })
 	if i == 0 {
 		return 0, false
 	}
@@ -191,56 +282,51 @@ func (x *index) findHuge(w uint64) (uint32, bool) {
 	return huge, w <= x.last(huge)
 }
 
-// settle finds the span of w from a guess.
-func (x *index) settle(w uint64, i uint32) (uint32, bool) {
-	spans := x.spans
-	for spans[i].start > w && i > 0 {
-		i--
-	}
-	// Mostly it is this span or the next, as if by the toss of a coin.
-	if spans[i+1].start <= w {
-		i++
-	}
-	for spans[i+1].start <= w { // the sentinel's start is never reached
-		i++
-	}
-	s := &spans[i]
-	if size := uint64(s.size &^ special); w-s.start < size {
-		return i, true
-	} else if size < longSpan || w < s.start {
-		return 0, false
-	}
-	return i, w <= x.last(i)
-}
-
-// find returns the span of w.
-func (x *index) find(w uint64) (uint32, bool) {
+// find returns the span of w, if it is an object's.
+func (x *Index) find(w uint64) (uint32, bool) {
 	if w == math.MaxUint64 {
 		return 0, false
 	}
-	if b, ok := x.bucket(w); ok {
-		return x.settle(w, x.guess(b))
+	if c := x.chunkOf(w); c != nil {
+		i := x.at(c.unit(w), w)
+		return i, x.owners[i] != none
 	}
 	return x.findHuge(w)
 }
 
+// last returns the last address of span i.
+func (x *Index) last(i uint32) uint64 { return x.starts[i+1] - 1 }
+
 // spansOf returns all spans of the object of span i, the lowest first: that
 // one stands for the object.
-func (x *index) spansOf(i uint32) []uint32 {
-	if x.spans[i].size&special != 0 {
-		if m := x.multi[x.objects[i]]; m != nil {
+func (x *Index) spansOf(i uint32) []uint32 {
+	if has(x.special, i) {
+		if m := x.multi[x.owners[i]]; m != nil {
 			return m
 		}
 	}
 	return []uint32{i}
 }
 
+// wordBytes returns how many bytes are in whole words of [start, end).
+func (x *Index) wordBytes(start, end uint64) uint64 {
+	mask := uint64(x.wordSize - 1)
+	first, end := (start+mask)&^mask, end&^mask
+	if first < start || first > end {
+		return 0
+	}
+	return end - first
+}
+
 // primary returns the span that stands for the object of span i.
-func (x *index) primary(i uint32) uint32 {
-	if x.spans[i].size&special != 0 {
-		if m := x.multi[x.objects[i]]; m != nil {
+func (x *Index) primary(i uint32) uint32 {
+	if has(x.special, i) {
+		if m := x.multi[x.owners[i]]; m != nil {
 			return m[0]
 		}
 	}
 	return i
 }
+
+// has returns bit i.
+func has(set []uint64, i uint32) bool { return set[i>>6]>>(i&63)&1 != 0 }

@@ -18,6 +18,9 @@ type Input struct {
 	// Objects are best given in the order of allocation, the oldest first:
 	// where objects overlap, the bytes belong to the later one.
 	Objects []Object
+	// Index is that of Objects and WordSize, for several scans; where nil, it is
+	// made.
+	Index *Index
 	// Older says that one of two Objects, by index, was allocated before the
 	// other: the oldest of a cycle of orphans is named as the leak. Nil for
 	// the order of Objects.
@@ -122,8 +125,6 @@ const (
 type Result struct {
 	// States has the verdict on each of Input.Objects, by index.
 	States []State
-	// Refs counts the references found to each object, by index, saturating.
-	Refs []uint8
 	// Bytes is how much memory was scanned.
 	Bytes uint64
 	// Unreadable lists what could not be read of roots and reachable objects,

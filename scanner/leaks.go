@@ -10,17 +10,16 @@ import (
 // findLeaks groups the white objects of r: it reads them for the references
 // among them, and takes each strongly connected component without a reference
 // from outside as a leak.
-func (m *marker) findLeaks(ctx context.Context, workers int, r *Result) error {
-	g := &graph{number: make([]uint32, len(r.States))}
-	for i, s := range r.States {
-		g.number[i] = none
-		if s == Orphan || s == Unknown {
-			g.objects = append(g.objects, uint32(i))
-		}
-	}
-	if len(g.objects) == 0 {
+func (m *marker) findLeaks(ctx context.Context, white []uint32, r *Result) error {
+	if len(white) == 0 {
 		return nil
 	}
+	g := &graph{objects: make([]uint32, len(white)), number: make([]uint32, len(white))}
+	for i, span := range white {
+		g.objects[i] = m.x.owners[span]
+	}
+	slices.Sort(g.objects)
+	g.sorted = slices.Clone(g.objects)
 	if older := m.in.Older; older != nil {
 		slices.SortStableFunc(g.objects, func(a, b uint32) int {
 			switch {
@@ -33,30 +32,29 @@ func (m *marker) findLeaks(ctx context.Context, workers int, r *Result) error {
 		})
 	}
 	for n, o := range g.objects {
-		g.number[o] = uint32(n)
+		i, _ := slices.BinarySearch(g.sorted, o)
+		g.number[i] = uint32(n)
 	}
-	ws := make([]*worker, workers)
-	pairs := make([][]uint64, workers)
+	ws := make([]*worker, m.workers)
+	pairs := make([][]uint64, m.workers)
 	for i := range ws {
 		ws[i] = newWorker(ctx, m)
 		ws[i].visit = func(to, from uint32, _, _ uint64) {
-			if to := g.number[m.x.objects[to]]; to != none {
-				pairs[i] = append(pairs[i], uint64(g.number[m.x.objects[from]])<<32|uint64(to))
+			if to, ok := g.node(m.x.owners[to]); ok {
+				from, _ := g.node(m.x.owners[from])
+				pairs[i] = append(pairs[i], uint64(from)<<32|uint64(to))
 			}
 		}
 	}
-	for i, obj := range m.x.objects {
-		if m.x.spans[i].count != 0 || g.number[obj] == none {
-			continue // the first test spares most the second
+	for _, i := range white {
+		for _, i := range m.x.spansOf(i) {
+			ws[0].pend(i)
 		}
-		ws[0].pend(uint32(i))
-		if m.x.primary(uint32(i)) == uint32(i) {
-			for _, to := range m.edges[obj] {
-				ws[0].tell(to, uint32(i), atEdge)
-			}
+		for _, to := range m.edges[m.x.owners[i]] {
+			ws[0].tell(to, i, atEdge)
 		}
 	}
-	q := newQueue(workers, len(m.queued))
+	q := newQueue(m.workers, len(m.regions))
 	ws[0].todo = q.put(ws[0].todo, ws[0].out, nil)
 	ws[0].out = ws[0].out[:0]
 	if err := q.run(ws); err != nil {
@@ -68,7 +66,7 @@ func (m *marker) findLeaks(ctx context.Context, workers int, r *Result) error {
 	}
 	var bad []gvaRange
 	for _, w := range ws {
-		bad = append(bad, w.bad...)
+		bad = append(append(bad, w.bad...), w.badPlain...)
 	}
 	_, r.UnreadableOrphanBytes = sum(bad)
 	g.setEdges(all)
@@ -79,9 +77,19 @@ func (m *marker) findLeaks(ctx context.Context, workers int, r *Result) error {
 // graph is the references among some objects, which it numbers anew.
 type graph struct {
 	objects []uint32 // indices in Input.Objects, the oldest first
-	number  []uint32 // for each of Input.Objects, or none
+	sorted  []uint32 // the same, ascending, and their numbers
+	number  []uint32
 	first   []int    // for each node its first edge; one more at the end
 	edges   []uint32 // target nodes, ascending for each node
+}
+
+// node returns the number of an object.
+func (g *graph) node(object uint32) (uint32, bool) {
+	i, ok := slices.BinarySearch(g.sorted, object)
+	if !ok {
+		return 0, false
+	}
+	return g.number[i], true
 }
 
 // setEdges takes pairs from<<32|to in any order, some of them several times.

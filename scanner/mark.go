@@ -2,47 +2,73 @@ package scanner
 
 import (
 	"cmp"
-	"math"
+	"fmt"
 	"slices"
 	"sort"
-)
-
-const (
-	// A count is a number of references, with the bit rooted set for objects
-	// that are reachable without any.
-	rooted    = 1 << 31
-	countMask = rooted - 1
-	countMax  = math.MaxUint8
 )
 
 // marker is what the workers of a scan share.
 type marker struct {
 	in      *Input
-	x       *index
+	x       *Index
 	f       format
 	exclude []gvaRange          // sorted, disjoint
 	edges   map[uint32][]uint64 // by object
 	loose   []uint64            // edges from roots
 
-	pending []uint64 // bit for each span that is to be scanned
-	// queued says for each region, a run of 1<<regionShift spans, that it is
-	// in the queue or about to be.
-	queued      []uint32
-	regionShift uint
+	// A bit for each span: special as in the index, and those with edges;
+	// marks for what is reached, and for gaps, which nothing is to be done
+	// about either; pending for what is to be scanned.
+	special, marks, pending []uint64
+	regions                 []region
+	swept                   []uint32 // whether the sweep of each has begun: who marks has to say so
+	regionShift             uint
+	workers                 int
+	alone                   bool // one worker does it all
 }
 
-func newMarker(in *Input, workers int) *marker {
-	m := &marker{in: in, f: newFormat(in), x: newIndex(in.Objects, in.WordSize, workers)}
+// newMarker errs with ErrInput as Scan does.
+func newMarker(in *Input, o *Options) (*marker, error) {
+	switch {
+	case in.WordSize != 4 && in.WordSize != 8:
+		return nil, errWordSize(in.WordSize)
+	case in.Order == nil:
+		return nil, fmt.Errorf("%w: no byte order", ErrInput)
+	case in.Memory == nil:
+		return nil, fmt.Errorf("%w: no memory", ErrInput)
+	}
+	workers := o.workers()
+	m := &marker{in: in, f: newFormat(in), x: in.Index, workers: workers, alone: workers == 1}
+	switch {
+	case m.x == nil:
+		var err error
+		if m.x, err = NewIndex(in.Objects, in.WordSize, workers); err != nil {
+			return nil, err
+		}
+	case len(m.x.objects) != len(in.Objects) || m.x.wordSize != in.WordSize:
+		return nil, fmt.Errorf("%w: an index of %d objects and words of %d bytes, for %d and %d", ErrInput,
+			len(m.x.objects), m.x.wordSize, len(in.Objects), in.WordSize)
+	}
 	m.exclude = normal(in.Exclude)
+	m.special, m.marks = slices.Clone(m.x.special), slices.Clone(m.x.gaps)
+	for i := range m.specials {
+		if o := m.x.owners[i]; int(in.Objects[o].Layout) > len(in.Layouts) || in.Objects[o].Layout < 0 {
+			return nil, fmt.Errorf("%w: object %d has layout %d of %d", ErrInput, o, in.Objects[o].Layout, len(in.Layouts))
+		}
+	}
 	m.setEdges()
-	n := len(m.x.spans)
-	m.pending = make([]uint64, (n+63)/64)
+	n := len(m.x.owners)
+	m.pending = make([]uint64, len(m.marks))
 	m.regionShift = 10
 	for m.regionShift > 6 && n>>m.regionShift < 32*workers {
 		m.regionShift--
 	}
-	m.queued = make([]uint32, n>>m.regionShift+1)
-	return m
+	m.regions = make([]region, (n-1)>>m.regionShift+1)
+	m.swept = make([]uint32, len(m.regions))
+	for i := range m.regions {
+		m.regions[i].queued = 1
+	}
+	return m, nil
 }
 
 // normal returns ranges sorted and merged, without the empty ones.
@@ -88,10 +114,10 @@ func (m *marker) setEdges() {
 			continue
 		}
 		if i, ok := m.x.find(uint64(e.From)); ok {
+			o := m.x.owners[i]
 			for _, i := range m.x.spansOf(i) {
-				m.x.spans[i].size |= special
+				m.special[i>>6] |= 1 << (i & 63)
 			}
-			o := m.x.objects[i]
 			m.edges[o] = append(m.edges[o], to)
 			continue
 		}

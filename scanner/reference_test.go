@@ -10,7 +10,6 @@ import (
 // byte who owns it.
 type reference struct {
 	in    *Input
-	refs  []int
 	bad   map[uint64]bool
 	bytes uint64
 }
@@ -161,10 +160,10 @@ func (r *reference) points(i int) (to []int, unread []uint64) {
 	return to, unread
 }
 
-// referenceScan is what Scan should say of States, Refs and Bytes.
+// referenceScan is what Scan should say of States and Bytes.
 func referenceScan(in *Input) (*Result, *reference) {
 	n := len(in.Objects)
-	r := &reference{in: in, refs: make([]int, n), bad: map[uint64]bool{}}
+	r := &reference{in: in, bad: map[uint64]bool{}}
 	reached := make([]bool, n)
 	var work []int
 	reach := func(i int) {
@@ -175,7 +174,6 @@ func referenceScan(in *Input) (*Result, *reference) {
 	}
 	hit := func(w uint64) {
 		if t := r.target(w); t >= 0 {
-			r.refs[t]++
 			reach(t)
 		}
 	}
@@ -226,14 +224,13 @@ loose:
 		work = work[1:]
 		to, unread := r.points(i)
 		for _, t := range to {
-			r.refs[t]++
 			reach(t)
 		}
 		for _, a := range unread {
 			r.bad[a] = true
 		}
 	}
-	res := &Result{States: make([]State, n), Refs: make([]uint8, n), Bytes: r.bytes}
+	res := &Result{States: make([]State, n), Bytes: r.bytes}
 	res.UnreadableBytes = uint64(len(r.bad) * in.WordSize)
 	// An object that owns any byte owns one where it or another begins or
 	// just behind one's end.
@@ -245,7 +242,6 @@ loose:
 		}
 	}
 	for i, o := range in.Objects {
-		res.Refs[i] = uint8(min(r.refs[i], 255))
 		owned := false
 		for _, a := range edges {
 			owned = owned || r.owner(a) == i

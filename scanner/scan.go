@@ -3,8 +3,7 @@ package scanner
 import (
 	"context"
 	"errors"
-	"fmt"
-	"math"
+	"math/bits"
 	"runtime"
 )
 
@@ -29,114 +28,127 @@ var ErrInput = errors.New("bad scan input")
 // Ignored unless it is Gray. Of one object or root at most 1 TiB is read, and
 // a range is given up as unreadable after 64 MiB without a readable page.
 func Scan(ctx context.Context, in *Input, o *Options) (*Result, error) {
-	if err := in.check(); err != nil {
+	m, err := newMarker(in, o)
+	if err != nil {
 		return nil, err
 	}
-	workers := runtime.GOMAXPROCS(0)
-	if o != nil && o.Workers > 0 {
-		workers = o.Workers
-	}
-	m := newMarker(in, workers)
-	ws := make([]*worker, workers)
+	ws := make([]*worker, m.workers)
 	for i := range ws {
 		ws[i] = newWorker(ctx, m)
 	}
 	if err := m.run(ws); err != nil {
 		return nil, err
 	}
-	r := m.result(ws)
-	if err := m.findLeaks(ctx, workers, r); err != nil {
+	r, white := m.result(ws)
+	if err := m.findLeaks(ctx, white, r); err != nil {
 		return nil, err
 	}
 	return r, nil
 }
 
-func (in *Input) check() error {
-	switch {
-	case in.WordSize != 4 && in.WordSize != 8:
-		return fmt.Errorf("%w: words of %d bytes", ErrInput, in.WordSize)
-	case in.Order == nil:
-		return fmt.Errorf("%w: no byte order", ErrInput)
-	case in.Memory == nil:
-		return fmt.Errorf("%w: no memory", ErrInput)
+// workers returns how many goroutines there shall be.
+func (o *Options) workers() int {
+	if o == nil || o.Workers <= 0 {
+		return runtime.GOMAXPROCS(0)
 	}
-	n := uint64(0)
-	for i := range in.Objects {
-		o := &in.Objects[i]
-		n += 1 + uint64(len(o.Copies))
-		if o.Layout < 0 || int(o.Layout) > len(in.Layouts) {
-			return fmt.Errorf("%w: object %d has layout %d of %d", ErrInput, i, o.Layout, len(in.Layouts))
-		}
-	}
-	if n >= math.MaxInt32/2 {
-		return fmt.Errorf("%w: %d objects and copies are too many", ErrInput, n)
-	}
-	return nil
+	return o.Workers
 }
 
 // run marks everything that can be reached.
 func (m *marker) run(workers []*worker) error {
-	q := newQueue(len(workers), len(m.queued))
+	q := newQueue(m.workers, len(m.regions))
 	w := workers[0]
-	for i, obj := range m.x.objects {
-		s := &m.x.spans[i]
-		if s.size&special != 0 && m.in.Objects[obj].Flag&(Gray|Ignore) == Gray && m.x.primary(uint32(i)) == uint32(i) {
-			s.count = rooted
-			w.reach(uint32(i))
+	for i := range m.specials {
+		if m.in.Objects[m.x.owners[i]].Flag&(Gray|Ignore) == Gray {
+			w.markObject(i)
 		}
 	}
 	jobs, words := m.rootJobs(m.in.Roots)
 	for _, word := range append(words, m.loose...) {
-		w.push(word, none)
+		w.push(word, 0)
 	}
 	w.resolve()
-	w.todo = q.put(w.todo, w.out, jobs)
-	w.out = w.out[:0]
+	// All regions are to be swept, so none is in w.out.
+	q.jobs, q.n = jobs, len(m.regions)
+	for i := range q.ring {
+		q.ring[i] = uint32(i)
+	}
 	return q.run(workers)
 }
 
-// result turns counts into verdicts.
-func (m *marker) result(workers []*worker) *Result {
-	n := len(m.in.Objects)
-	r := &Result{States: make([]State, n), Refs: make([]uint8, n)}
-	var bad []gvaRange
+// specials calls yield with each special span.
+func (m *marker) specials(yield func(i uint32) bool) {
+	for k, set := range m.special {
+		for ; set != 0; set &= set - 1 {
+			if !yield(uint32(k<<6 + bits.TrailingZeros64(set))) {
+				return
+			}
+		}
+	}
+}
+
+// result turns marks into verdicts. It returns the first span of each white
+// object too.
+func (m *marker) result(workers []*worker) (r *Result, whites []uint32) {
+	r = &Result{States: make([]State, len(m.in.Objects)), Bytes: m.x.plainBytes}
+	var bad, badPlain []gvaRange
 	for _, w := range workers {
 		r.Bytes += w.bytes
-		bad = append(bad, w.bad...)
+		bad, badPlain = append(bad, w.bad...), append(badPlain, w.badPlain...)
 	}
-	r.Unreadable, r.UnreadableBytes = sum(bad)
+	_, unread := sum(badPlain)
+	r.Bytes -= unread
+	r.Unreadable, r.UnreadableBytes = sum(append(bad, badPlain...))
 	white := Orphan
 	if r.UnreadableBytes > 0 {
 		white = Unknown
 	}
-	shares(len(workers), n, func(_, lo, hi int) {
-		for i := lo; i < hi; i++ {
-			r.States[i] = Ignored
-		}
-	})
-	if m.x.several { // or every object has a span
-		for i := range m.in.Objects {
-			if m.in.Objects[i].Flag&(Gray|Ignore) == Gray {
-				r.States[i] = Reachable
+	m.reachable(r.States)
+	for k, marks := range m.marks {
+		for set := ^marks; set != 0; set &= set - 1 {
+			i := uint32(k<<6 + bits.TrailingZeros64(set))
+			switch {
+			case int(i) >= len(m.x.owners):
+			case !has(m.special, i):
+				r.Bytes -= m.x.wordBytes(m.x.starts[i], m.x.starts[i+1])
+				fallthrough
+			case m.x.primary(i) == i && m.in.Objects[m.x.owners[i]].Flag&Ignore == 0:
+				r.States[m.x.owners[i]] = white
+				whites = append(whites, i)
 			}
 		}
 	}
-	shares(len(workers), len(m.x.objects), func(_, lo, hi int) {
-		for i := lo; i < hi; i++ {
-			s, obj := &m.x.spans[i], m.x.objects[i]
-			switch {
-			case s.size&special != 0 && m.x.primary(uint32(i)) != uint32(i):
-				continue
-			case s.size&special != 0 && m.in.Objects[obj].Flag&Ignore != 0:
-			case s.count != 0:
-				r.States[obj] = Reachable
-			default:
-				r.States[obj] = white
-			}
-			r.Refs[obj] = uint8(min(s.count&countMask, countMax))
+	for i := range m.specials {
+		obj := m.x.owners[i]
+		if m.in.Objects[obj].Flag&Ignore != 0 {
+			r.States[obj] = Ignored
 		}
-	})
-	return r
+		if !has(m.x.special, i) {
+			r.Bytes -= m.x.wordBytes(m.x.starts[i], m.x.starts[i+1])
+		}
+	}
+	return r, whites
+}
+
+// reachable calls every object reachable that has a span, or is gray.
+func (m *marker) reachable(states []State) {
+	if !m.x.several { // then each has one
+		for i := range states {
+			states[i] = Reachable
+		}
+		return
+	}
+	for i := range states {
+		states[i] = Ignored
+		if m.in.Objects[i].Flag&Gray != 0 {
+			states[i] = Reachable
+		}
+	}
+	for _, obj := range m.x.owners {
+		if obj != none {
+			states[obj] = Reachable
+		}
+	}
 }
 
 // sum merges ranges and adds them up; it returns at most MaxUnreadable.

@@ -13,7 +13,7 @@ func TestSortSpans(t *testing.T) {
 	for _, n := range []int{0, 1, 100, 4095, 4096, 10000, 1<<14 - 1, 1 << 14, 50000} {
 		spans := make([]span, n)
 		for i := range spans {
-			spans[i] = span{start: r.Uint64() >> r.IntN(40), count: uint32(i)}
+			spans[i] = span{start: r.Uint64() >> r.IntN(40), obj: uint32(i)}
 		}
 		want := slices.Clone(spans)
 		slices.SortStableFunc(want, func(a, b span) int { return cmp.Compare(a.start, b.start) })
@@ -32,7 +32,7 @@ func TestSortRuns(t *testing.T) {
 		for runs := 1; runs <= maxRuns+1; runs++ {
 			spans := make([]span, n)
 			for i := range spans {
-				spans[i] = span{start: r.Uint64N(uint64(n)), count: uint32(i)}
+				spans[i] = span{start: r.Uint64N(uint64(n)), obj: uint32(i)}
 				if i%2 == 0 {
 					spans[i].start += uint64(i*runs/n) << 20
 				}

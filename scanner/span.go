@@ -9,25 +9,20 @@ import (
 
 type gvaRange = guestmem.Range[guestmem.GVA]
 
-// span is a stretch of addresses that belongs to one object. Spans are
-// disjoint and sorted; nearly all objects have one. What marking looks at
-// lies in one cache line.
+// span is a stretch of addresses that belongs to one object, while the index
+// is made.
 type span struct {
 	start uint64
-	// size is in bytes, at least 1; with the bit special set the object needs
-	// more than a look at this span, and special|longSpan says that size is
-	// in the index's long map.
+	// size is in bytes, at least 1, or longSpan where it is in the spanner's
+	// long map.
 	size uint32
-	// count is the number of references found, in the first span of an
-	// object, with the bit rooted where it needs none. While spans are
-	// sorted it is the object.
-	count uint32
+	obj  uint32
 }
 
 const (
-	special  = 1 << 31
-	longSpan = special - 1
-	// none stands for a root where a span is expected, and generally.
+	longSpan = math.MaxUint32
+	// none stands for a root or a gap where an object's span is expected, and
+	// generally.
 	none = math.MaxUint32
 )
 
@@ -55,87 +50,76 @@ func clipped(start, size uint64) uint64 {
 	return last
 }
 
-// setSpans makes x.spans of objects: sorted, disjoint, a sentinel behind the
-// last one.
-func (x *index) setSpans(objects []Object, workers int) {
+// spanner makes an index's spans of objects.
+type spanner struct {
+	*Index
+	workers int
+	long    map[longKey]uint64
+}
+
+// setSpans makes the index's spans: those of the objects, sorted and
+// disjoint, and the gaps between them.
+func (x *spanner) setSpans() {
+	objects := x.objects
 	spans := makeLarge[span](len(objects), len(objects)+len(objects)/64+1)
-	copies := make([][]span, workers)
-	shares(workers, len(objects), func(part, lo, hi int) {
+	copies, longs := make([][]span, x.workers), make([][]piece, x.workers)
+	shares(x.workers, len(objects), func(part, lo, hi int) {
+		add := func(start, last uint64, obj uint32) span {
+			size := last - start + 1
+			if size >= longSpan || size == 0 {
+				longs[part] = append(longs[part], piece{start, last, obj})
+				size = longSpan
+			}
+			return span{start, uint32(size), obj}
+		}
 		for i := lo; i < hi; i++ {
 			o := &objects[i]
-			spans[i] = x.span(uint64(o.Addr), clipped(uint64(o.Addr), o.Size), uint32(i))
-			if o.Flag != 0 || o.Layout != 0 || o.Parts != nil || o.Copies != nil {
-				spans[i].size |= special
-			}
+			spans[i] = add(uint64(o.Addr), clipped(uint64(o.Addr), o.Size), uint32(i))
 			for _, c := range o.Copies {
 				if c.Size() > 0 {
-					s := x.span(uint64(c.Start), uint64(c.End-1), uint32(i))
-					s.size |= special
-					copies[part] = append(copies[part], s)
+					copies[part] = append(copies[part], add(uint64(c.Start), uint64(c.End-1), uint32(i)))
 				}
 			}
 		}
 	})
-	for _, c := range copies {
-		spans = append(spans, c...)
+	for part := range copies {
+		spans = append(spans, copies[part]...)
+		x.setLong(longs[part])
 	}
 	x.several = len(spans) > len(objects)
-	spans = sortSpans(spans, workers)
-	if !x.disjoint(spans, workers) {
+	spans = sortSpans(spans, x.workers)
+	if !x.disjoint(spans) {
 		spans = x.overlay(spans)
 		x.several = true
 	}
+	x.tile(spans)
 	if x.several {
-		x.findMulti(spans, len(objects))
+		x.findMulti()
 	}
-	x.objects = makeLarge[uint32](len(spans), len(spans))
-	shares(workers, len(spans), func(_, lo, hi int) {
-		for i := lo; i < hi; i++ {
-			x.objects[i], spans[i].count = spans[i].count, 0
-		}
-	})
-	x.spans = append(spans, span{start: math.MaxUint64})
 }
 
-// span makes a span of an inclusive range. It may be called by several
-// goroutines.
-func (x *index) span(start, last uint64, obj uint32) span {
-	size := last - start + 1
-	if size >= longSpan || size == 0 {
-		x.mu.Lock()
-		defer x.mu.Unlock()
-		if x.long == nil {
-			x.long = map[longKey]uint64{}
-		}
-		x.long[longKey{start, obj}] = last
-		return span{start, special | longSpan, obj}
+func (x *spanner) setLong(pieces []piece) {
+	if x.long == nil && len(pieces) > 0 {
+		x.long = map[longKey]uint64{}
 	}
-	return span{start, uint32(size), obj}
+	for _, p := range pieces {
+		x.long[longKey{p.start, p.obj}] = p.last
+	}
 }
 
-// lastOf returns the last address of span s of object obj.
-func (x *index) lastOf(s span, obj uint32) uint64 {
-	if s.size&^special == longSpan {
-		return x.long[longKey{s.start, obj}]
+// last returns the last address of s.
+func (x *spanner) last(s span) uint64 {
+	if s.size == longSpan {
+		return x.long[longKey{s.start, s.obj}]
 	}
-	return s.start + uint64(s.size&^special) - 1
+	return s.start + uint64(s.size) - 1
 }
 
-// last returns the last address of span i. It leaves the count alone, which
-// others may be changing.
-func (x *index) last(i uint32) uint64 {
-	s := &x.spans[i]
-	if s.size&^special == longSpan {
-		return x.long[longKey{s.start, x.objects[i]}]
-	}
-	return s.start + uint64(s.size&^special) - 1
-}
-
-func (x *index) disjoint(spans []span, workers int) bool {
+func (x *spanner) disjoint(spans []span) bool {
 	var overlaps atomic.Bool
-	shares(workers, len(spans), func(_, lo, hi int) {
+	shares(x.workers, len(spans), func(_, lo, hi int) {
 		for i := max(lo, 1); i < hi; i++ {
-			if x.lastOf(spans[i-1], spans[i-1].count) >= spans[i].start {
+			if x.last(spans[i-1]) >= spans[i].start {
 				overlaps.Store(true)
 				return
 			}
@@ -146,35 +130,95 @@ func (x *index) disjoint(spans []span, workers int) bool {
 
 // overlay cuts spans, sorted by start, so that none overlap and each byte
 // belongs to the span of the highest object that covers it.
-func (x *index) overlay(spans []span) []span {
+func (x *spanner) overlay(spans []span) []span {
 	pieces := make([]piece, len(spans))
-	flags := map[uint32]uint32{}
 	for i, s := range spans {
-		pieces[i] = piece{s.start, x.lastOf(s, s.count), s.count}
-		flags[s.count] |= s.size & special
+		pieces[i] = piece{s.start, x.last(s), s.obj}
 	}
 	x.long = nil
 	spans = spans[:0]
 	for _, p := range overlay(pieces) {
-		s := x.span(p.start, p.last, p.obj)
-		s.size |= flags[p.obj]
-		spans = append(spans, s)
+		size := p.last - p.start + 1
+		if size >= longSpan || size == 0 {
+			x.setLong([]piece{p})
+			size = longSpan
+		}
+		spans = append(spans, span{p.start, uint32(size), p.obj})
 	}
 	return spans
 }
 
+// tile lists spans, sorted and disjoint, with the gaps between them.
+func (x *spanner) tile(spans []span) {
+	// behind is the first address behind the spans before i.
+	behind := func(i int) uint64 {
+		if i == 0 {
+			return 0
+		}
+		return x.last(spans[i-1]) + 1
+	}
+	gaps := make([]int, x.workers+1) // before each share
+	shares(x.workers, len(spans), func(part, lo, hi int) {
+		n, end := 0, behind(lo)
+		for _, s := range spans[lo:hi] {
+			if s.start != end {
+				n++
+			}
+			end = x.last(s) + 1
+		}
+		gaps[part+1] = n
+	})
+	for part := range x.workers {
+		gaps[part+1] += gaps[part]
+	}
+	n := len(spans) + gaps[x.workers]
+	x.starts, x.owners = makeLarge[uint64](n, n+2), makeLarge[uint32](n, n+1)
+	x.special, x.gaps = make([]uint64, n/64+1), make([]uint64, n/64+1)
+	var plain atomic.Uint64
+	shares(x.workers, len(spans), func(part, lo, hi int) {
+		i, end, bytes := lo+gaps[part], behind(lo), uint64(0)
+		for _, s := range spans[lo:hi] {
+			if s.start != end {
+				x.starts[i], x.owners[i] = end, none
+				atomic.OrUint64(&x.gaps[i>>6], 1<<(i&63))
+				i++
+			}
+			x.starts[i], x.owners[i] = s.start, s.obj
+			end = x.last(s) + 1
+			if x.objects[s.obj].special() || s.size > maxPlain {
+				atomic.OrUint64(&x.special[i>>6], 1<<(i&63))
+			} else {
+				bytes += x.wordBytes(s.start, end)
+			}
+			i++
+		}
+		plain.Add(bytes)
+	})
+	x.plainBytes = plain.Load()
+	if end := behind(len(spans)); n == 0 || end != 0 && end != math.MaxUint64 {
+		x.starts, x.owners = append(x.starts, end), append(x.owners, none)
+		x.gaps[n>>6] |= 1 << (n & 63)
+	}
+	x.starts = append(x.starts, math.MaxUint64)
+}
+
 // findMulti lists the spans of the objects that have more than one, and
 // makes those special.
-func (x *index) findMulti(spans []span, objects int) {
-	seen := make([]uint8, objects)
-	for _, s := range spans {
-		seen[s.count] = min(seen[s.count]+1, 2)
+func (x *spanner) findMulti() {
+	seen := make([]uint8, len(x.objects))
+	for _, obj := range x.owners {
+		if obj != none {
+			seen[obj] = min(seen[obj]+1, 2)
+		}
 	}
 	x.multi = map[uint32][]uint32{}
-	for i := range spans {
-		if s := &spans[i]; seen[s.count] > 1 {
-			s.size |= special
-			x.multi[s.count] = append(x.multi[s.count], uint32(i))
+	for i, obj := range x.owners {
+		if obj != none && seen[obj] > 1 {
+			if !has(x.special, uint32(i)) {
+				x.special[i>>6] |= 1 << (i & 63)
+				x.plainBytes -= x.wordBytes(x.starts[i], x.starts[i+1])
+			}
+			x.multi[obj] = append(x.multi[obj], uint32(i))
 		}
 	}
 }

@@ -3,7 +3,6 @@ package scanner
 import (
 	"context"
 	"math/bits"
-	"sync/atomic"
 
 	"github.com/leakvisor/leakvisor/guestmem"
 )
@@ -36,8 +35,13 @@ type worker struct {
 	m   *marker
 	// run holds the pieces being read, ascending, of whole words.
 	run   []stretch
-	cands []cand // candidates to be resolved
-	late  []cand // found while resolving
+	cands []cand   // candidates to be resolved
+	late  []uint64 // found while resolving
+	// sweep is the region being swept, or nil; edges are those noted for it,
+	// and failed says that some of its memory cannot be read.
+	sweep  *region
+	edges  []edge
+	failed bool
 	// visit, where not nil, is told of each reference in place of marking: to
 	// one object from another, both by their first span, by the word at
 	// address at.
@@ -47,11 +51,12 @@ type worker struct {
 	jobs  []job    // likewise
 	view  view
 	ex    int // cursor in m.exclude
-	bytes uint64
-	bad   []gvaRange
-	masks masks
-
-	touched uint64
+	// bytes that were scanned, of roots and special objects. What of these
+	// could not be read is in bad, of plain objects in badPlain.
+	bytes         uint64
+	bad, badPlain []gvaRange
+	masks         masks
+	touched       uint64
 }
 
 func newWorker(ctx context.Context, m *marker) *worker {
@@ -79,7 +84,6 @@ func (w *worker) work(q *queue) {
 			w.todo = w.todo[:n-1]
 			w.region(r)
 		}
-		w.resolve()
 		w.todo = q.put(w.todo, w.out, w.jobs)
 		w.out, w.jobs = w.out[:0], w.jobs[:0]
 	}
@@ -89,39 +93,21 @@ func (w *worker) scanJob(j *job) {
 	w.run = append(w.run[:0], j.stretch)
 	w.bytes += j.last - j.start + 1
 	w.scanRun(j.mem, j.exclude)
-}
-
-// region scans the spans of region r that are to be scanned.
-func (w *worker) region(r uint32) {
-	m := w.m
-	// First of all: what is marked from here on puts the region back.
-	atomic.StoreUint32(&m.queued[r], 0)
-	first := int(r) << (m.regionShift - 6)
-	for k := first; k < min(first+1<<(m.regionShift-6), len(m.pending)); k++ {
-		if atomic.LoadUint64(&m.pending[k]) == 0 {
-			continue
-		}
-		set := atomic.SwapUint64(&m.pending[k], 0)
-		for ; set != 0; set &= set - 1 {
-			w.scanSpan(uint32(k<<6 + bits.TrailingZeros64(set)))
-		}
-	}
-	w.scanRun(m.in.Memory, true)
+	w.resolve()
 }
 
 // scanSpan adds span i to the run.
 func (w *worker) scanSpan(i uint32) {
-	s := &w.m.x.spans[i]
-	start := s.start
-	if s.size&special == 0 {
-		w.add(stretch{start, start + uint64(s.size) - 1, i})
+	start, last := w.m.x.starts[i], w.m.x.last(i)
+	if !has(w.m.special, i) {
+		w.add(stretch{start, last, i})
 		return
 	}
-	o := &w.m.in.Objects[w.m.x.objects[i]]
+	o := &w.m.in.Objects[w.m.x.owners[i]]
 	if o.Flag&(NoScan|Ignore) != 0 || o.Flag&NotMapped != 0 && start-uint64(o.Addr) < max(o.Size, 1) {
 		return
 	}
-	last, from := w.m.x.last(i), w.m.x.primary(i)
+	from := w.m.x.primary(i)
 	switch {
 	case o.Parts != nil:
 	case o.Layout != 0:
@@ -155,7 +141,9 @@ func (w *worker) add(p stretch) {
 		w.scanRun(w.m.in.Memory, true)
 	}
 	w.run = append(w.run, p)
-	w.bytes += p.last - p.start + 1
+	if has(w.m.special, p.from) {
+		w.bytes += p.last - p.start + 1
+	}
 }
 
 func (w *worker) addLarge(p stretch) {
@@ -221,6 +209,10 @@ func (w *worker) scanRun(mem guestmem.Memory, exclude bool) {
 			misses = 0
 			cur = w.blocks(b[:step], at, cur, exclude)
 		} else {
+			if w.sweep != nil {
+				w.failed = true
+				break
+			}
 			if misses++; misses < maxMisses {
 				step = min(pageBytes-at%pageBytes, left)
 			} else {
@@ -240,10 +232,16 @@ func (w *worker) scanRun(mem guestmem.Memory, exclude bool) {
 // and returns the piece where it ended.
 func (w *worker) blocks(b []byte, at uint64, cur int, exclude bool) int {
 	f := &w.m.f
+	simple := w.visit == nil && len(w.run) == 1 && (!exclude || w.ex == len(w.m.exclude))
 	for len(b) > 0 {
 		n := min(len(b), blockWords<<f.shift)
 		f.filter(&w.masks, b[:n], &w.m.x.bands)
 		words := n >> f.shift
+		if simple {
+			w.pushAll(w.masks[:(words+63)/64], b, at)
+			b, at = b[n:], at+uint64(n)
+			continue
+		}
 		for k := 0; k<<6 < words; k++ {
 			for set := w.masks[k]; set != 0; set &= set - 1 {
 				off := (k<<6 + bits.TrailingZeros64(set)) << f.shift
@@ -255,7 +253,7 @@ func (w *worker) blocks(b []byte, at uint64, cur int, exclude bool) int {
 					continue
 				}
 				if word := f.word(b[off:n]); w.visit == nil {
-					w.push(word, w.run[cur].from)
+					w.push(word, a)
 				} else {
 					w.tell(word, w.run[cur].from, a)
 				}
@@ -282,12 +280,16 @@ func (w *worker) miss(at, last uint64) {
 		if a > b {
 			continue
 		}
-		w.bytes -= b - a + 1
-		if n := len(w.bad); n > 0 && uint64(w.bad[n-1].End) == a {
-			w.bad[n-1].End = guestmem.GVA(b + 1)
+		bad := &w.badPlain
+		if p.from == none || p.from&rootBit != 0 || has(w.m.special, p.from) {
+			w.bytes -= b - a + 1
+			bad = &w.bad
+		}
+		if n := len(*bad); n > 0 && uint64((*bad)[n-1].End) == a {
+			(*bad)[n-1].End = guestmem.GVA(b + 1)
 			continue
 		}
-		w.bad = append(w.bad, gvaRange{Start: guestmem.GVA(a), End: guestmem.GVA(b + 1)})
+		*bad = append(*bad, gvaRange{Start: guestmem.GVA(a), End: guestmem.GVA(b + 1)})
 	}
 }
 

@@ -98,6 +98,9 @@ func (u *cfiUnwinder) unwind(_ uint64, start frameState, stack copied, out []gue
 		if end {
 			return n, true
 		}
+		if ok && ret == 0 {
+			return n, true // what a stack begins with
+		}
 		if !ok || next[u.sp] <= regs[u.sp] || !u.space.maybeCode(ret) {
 			return n, false
 		}
@@ -110,7 +113,9 @@ func (u *cfiUnwinder) unwind(_ uint64, start frameState, stack copied, out []gue
 // step computes the caller's registers as far as they are known.
 func (u *cfiUnwinder) step(row *frame.FrameContext, regs map[uint64]uint64, stack copied) (next map[uint64]uint64, ret uint64, end, ok bool) {
 	base, known := regs[row.CFA.Reg]
-	if row.CFA.Rule != frame.RuleCFA || !known {
+	// GNU as begins some architectures' rows (tilegx) with DW_CFA_def_cfa_register
+	// alone, which means offset zero; delve's reader leaves the rule unset then.
+	if row.CFA.Rule != frame.RuleCFA && row.CFA.Rule != frame.RuleUndefined || !known {
 		return nil, 0, false, false
 	}
 	cfa := base + uint64(row.CFA.Offset)

@@ -10,7 +10,7 @@ import (
 
 // frameWalker unwinds code that is compiled with frame pointers: a chain of
 // records of two words, the caller's record and the return address, which
-// x86 and arm64 share. It starts at a function's first instruction, where the
+// x86, arm64 and Meta share. It starts at a function's first instruction, where the
 // frame pointer is still the caller's.
 type frameWalker struct{ space *Space }
 
@@ -27,6 +27,7 @@ func (w *frameWalker) unwind(_ uint64, start frameState, stack copied, out []gue
 		n = 1
 	}
 	word := uint64(w.space.im.arch.WordSize)
+	up := w.space.im.arch.Call.StackUp
 	record, last := start.fp, start.sp
 	for ; n < len(out); n++ {
 		if record == 0 {
@@ -34,7 +35,7 @@ func (w *frameWalker) unwind(_ uint64, start frameState, stack copied, out []gue
 		}
 		next, ok1 := stack.word(record)
 		pc, ok2 := stack.word(record + word)
-		if !ok1 || !ok2 || record < last {
+		if !ok1 || !ok2 || up && record > last || !up && record < last {
 			return n, false
 		}
 		if pc == 0 {
@@ -45,7 +46,10 @@ func (w *frameWalker) unwind(_ uint64, start frameState, stack copied, out []gue
 			return n, false
 		}
 		out[n] = guestmem.GVA(pc)
-		last, record = record+2*word, next
+		if last = record + 2*word; up {
+			last = record - 1 // the next is below
+		}
+		record = next
 	}
 	return n, true
 }

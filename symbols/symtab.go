@@ -83,7 +83,7 @@ func (im *Image) readSymtab() (*symtab, error) {
 		if i := strings.IndexByte(n, 0); i >= 0 {
 			n = n[:i]
 		}
-		if n == "" {
+		if n = strings.TrimPrefix(n, im.arch.Linux.SymbolPrefix); n == "" {
 			continue
 		}
 		var x extra

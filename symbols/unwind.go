@@ -12,8 +12,8 @@ import (
 type Unwinder interface {
 	// Unwind fills out with return addresses, the innermost first, and
 	// returns how many. The function stands at pc, an instruction, with the
-	// stack pointer sp; stack is a copy of the memory from sp up, fp the
-	// frame pointer register. The modules are those loaded at event number
+	// stack pointer sp; stack is a copy of the memory from sp up, or up to it
+	// where the stack grows upward, fp the frame pointer register. The modules are those loaded at event number
 	// seq. On machines that pass the return address in a register, pc is
 	// that return address instead, and out begins with its caller.
 	//
@@ -51,7 +51,11 @@ func (u *unwinder) Method() string { return u.name }
 
 func (u *unwinder) Unwind(seq uint64, pc, sp guestmem.GVA, fp uint64, stack []byte, out []guestmem.GVA) (int, bool) {
 	start := frameState{pc: uint64(pc), sp: uint64(sp), fp: fp, exact: u.arch.Call.Link == ""}
-	return u.unwind(seq, start, copied{u.arch, uint64(sp), stack}, out)
+	base := uint64(sp)
+	if u.arch.Call.StackUp {
+		base -= uint64(len(stack))
+	}
+	return u.unwind(seq, start, copied{u.arch, base, stack}, out)
 }
 
 // Unwinder returns the way to unwind that the kernel is built for: by ORC

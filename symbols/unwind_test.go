@@ -276,6 +276,10 @@ func TestUnwindCFI(t *testing.T) {
 		if n != 1 || !complete || out[0] != guestmem.GVA(ret) {
 			t.Errorf("%s: Unwind = %#x, complete %v", name, out[:n], complete)
 		}
+		// A stack begins with a return address of zero.
+		if n, complete := u.Unwind(0, guestmem.GVA(f.Addr+testSlide), testSP&0xffff_ffff, 0, make([]byte, 64), out[:]); n != 0 || !complete {
+			t.Errorf("%s: at the outermost frame: %#x, complete %v", name, out[:n], complete)
+		}
 		// Assembly code has no CFI: the walk ends there.
 		label, err := im.Symbol("asm_label")
 		if err != nil {

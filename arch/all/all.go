@@ -7,10 +7,13 @@ import (
 
 	"github.com/leakvisor/leakvisor/arch"
 	"github.com/leakvisor/leakvisor/arch/arm"
+	"github.com/leakvisor/leakvisor/arch/metag"
 	"github.com/leakvisor/leakvisor/arch/microblaze"
 	"github.com/leakvisor/leakvisor/arch/mips"
 	"github.com/leakvisor/leakvisor/arch/ppc"
 	"github.com/leakvisor/leakvisor/arch/s390"
+	"github.com/leakvisor/leakvisor/arch/sh"
+	"github.com/leakvisor/leakvisor/arch/tile"
 	"github.com/leakvisor/leakvisor/arch/x86"
 )
 
@@ -28,6 +31,9 @@ func Archs() []*arch.Arch {
 		mips.MIPS32LE(),
 		mips.MIPS32BE(),
 		mips.MIPS64LE(),
+		tile.GX(),
+		metag.Meta2(),
+		sh.SH4(),
 	}
 }
 

@@ -50,6 +50,9 @@ func matrix() string {
 			order = "big-endian"
 		}
 		emulator, pkg := "needs emulator", "-"
+		if a.Interpreted {
+			emulator = "built in"
+		}
 		if a.QEMU != nil {
 			emulator, pkg = "`"+a.QEMU.Binary+"`", "`"+a.QEMU.Package+"`"
 		}

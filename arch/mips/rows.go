@@ -50,7 +50,7 @@ func row32(name string, data elf.Data, order binary.ByteOrder, binary string) *a
 		},
 		Linux: linux(kseg0, kseg1),
 		Text:  text{order},
-		QEMU:  malta(binary, "24Kf"),
+		QEMU:  malta(binary, "34Kf"),
 	}
 	a.Adapt = func(constant func(string, ...string) (int64, bool)) *arch.Arch { return adapt(a, constant) }
 	return a
@@ -104,6 +104,7 @@ func MIPS64LE() *arch.Arch {
 		Text:  text{binary.LittleEndian},
 		QEMU:  malta("qemu-system-mips64el", "MIPS64R2-generic"),
 	}
+	a.QEMU.CPUs = 1 // QEMU 10 has no such CPU with what Malta's Linux needs
 	a.Adapt = func(constant func(string, ...string) (int64, bool)) *arch.Arch { return adapt(a, constant) }
 	return a
 }

@@ -180,7 +180,7 @@ func TestPreciseGroundTruth(t *testing.T) {
 // leaks nothing by objects' types either.
 func TestPreciseCleanBoot(t *testing.T) {
 	guests.Each(t, func(t *testing.T, g *guests.Guest) {
-		for cpus := 1; cpus <= 2; cpus++ {
+		for cpus := 1; cpus <= min(2, g.MaxCPUs(t)); cpus++ {
 			t.Run(fmt.Sprintf("cpus=%d", cpus), func(t *testing.T) {
 				var r guestRun
 				r.start(t, g, "uname -a; ls -lR /sys > /dev/null", nil, "--precise", "--smp", fmt.Sprint(cpus))

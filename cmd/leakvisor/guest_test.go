@@ -46,7 +46,6 @@ func (r *guestRun) start(t *testing.T, g *guests.Guest, script string, modules [
 	if _, err := exec.LookPath(g.Emulator); err != nil {
 		guests.Missing(t, g.Emulator, "scripts/setup.sh "+g.Name+" installs it")
 	}
-	r.dir = t.TempDir()
 	if r.kernel == "" {
 		r.kernel = g.Kernel
 	}
@@ -56,11 +55,19 @@ func (r *guestRun) start(t *testing.T, g *guests.Guest, script string, modules [
 	if r.initrd == "" {
 		r.initrd = guests.Initramfs(t, g, script, modules...)
 	}
-	args := []string{"run", "--kernel", r.kernel, "--vmlinux", r.vmlinux, "--initrd", r.initrd,
-		"--append", "quiet panic=-1", "--timeout", deadline.String(), "--console", r.path("console"), "--format", "json", "--output", r.path("report"), "--hv", "qemu"}
+	boot := []string{"--initrd", r.initrd, "--append", "quiet panic=-1"}
 	if g.DTB != "" {
-		args = append(args, "--dtb", g.DTB)
+		boot = append(boot, "--dtb", g.DTB)
 	}
+	r.launch(t, append(boot, flags...)...)
+}
+
+// launch starts the program on r's kernel.
+func (r *guestRun) launch(t *testing.T, flags ...string) {
+	t.Helper()
+	r.dir = t.TempDir()
+	args := []string{"run", "--kernel", r.kernel, "--vmlinux", r.vmlinux,
+		"--timeout", deadline.String(), "--console", r.path("console"), "--format", "json", "--output", r.path("report"), "--hv", "qemu"}
 	r.cmd = exec.Command(os.Args[0], append(args, flags...)...)
 	r.cmd.Env = append(append(os.Environ(), asLeakvisor+"=1"), r.env...)
 	r.cmd.Stderr = &r.stderr
@@ -201,7 +208,7 @@ sleep 1
 func TestGroundTruth(t *testing.T) {
 	guests.Each(t, func(t *testing.T, g *guests.Guest) {
 		modules := []guests.Built{guests.Module(t, g, "holder"), guests.Module(t, g, "groundtruth"), guests.Module(t, g, "rmmodleak")}
-		for cpus := 1; cpus <= min(2, g.CPUs); cpus++ {
+		for cpus := 1; cpus <= min(2, g.MaxCPUs(t)); cpus++ {
 			t.Run(fmt.Sprintf("cpus=%d", cpus), func(t *testing.T) {
 				groundTruth(t, g, modules, "--smp", fmt.Sprint(cpus))
 			})
@@ -347,7 +354,7 @@ func record(o *report.Orphan) string {
 // nothing, at any age, no pages either.
 func TestCleanBoot(t *testing.T) {
 	guests.Each(t, func(t *testing.T, g *guests.Guest) {
-		for cpus := 1; cpus <= min(2, g.CPUs); cpus++ {
+		for cpus := 1; cpus <= min(2, g.MaxCPUs(t)); cpus++ {
 			t.Run(fmt.Sprintf("cpus=%d", cpus), func(t *testing.T) {
 				var r guestRun
 				r.start(t, g, "sleep 100 &\nuname -a", nil, "--smp", fmt.Sprint(cpus), "--track", "slab,vmalloc,percpu,pages")

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,14 +20,14 @@ import (
 )
 
 type runCmd struct {
-	Kernel  file   `required:"" placeholder:"FILE" help:"Kernel to boot: bzImage or ELF."`
+	Kernel  file   `placeholder:"FILE" help:"Kernel to boot: bzImage or ELF. Where Leakvisor itself runs the guest, vmlinux serves."`
 	VMLinux file   `name:"vmlinux" required:"" placeholder:"FILE" help:"The same kernel's vmlinux with debug information."`
 	Initrd  file   `placeholder:"FILE" help:"Initial RAM disk."`
 	DTB     file   `name:"dtb" placeholder:"FILE" help:"Device tree of the board, where the emulator has none (QEMU only)."`
 	Append  string `placeholder:"ARGS" help:"Kernel command line, behind console= and what emulation needs."`
 	Memory  size   `default:"512M" placeholder:"SIZE" help:"Guest RAM, for example 512M or 2G (${default})."`
 	SMP     int    `default:"1" placeholder:"N" help:"Number of vCPUs (${default})."`
-	HV      string `name:"hv" enum:"auto,qemu,kvm" default:"auto" help:"What runs the guest: qemu, kvm, or auto: KVM where it can run stock kernels, else QEMU (${default})."`
+	HV      string `name:"hv" enum:"auto,qemu,kvm,emu" default:"auto" help:"What runs the guest: qemu, kvm, emu (our interpreter, for architectures that nothing else runs), or auto: KVM where it can run stock kernels, else QEMU, else emu (${default})."`
 	Hook    string `enum:"auto,trap,ring" default:"auto" help:"How hooks work under KVM: trap (an exit each), ring (no exit) or auto (${default})."`
 
 	Track     []string      `default:"slab,vmalloc,percpu" enum:"slab,vmalloc,percpu,pages" help:"Allocators to track: slab, vmalloc, percpu, pages (${default})."`
@@ -99,7 +100,7 @@ func (c *runCmd) Run(ctx context.Context, status *int) (err error) {
 		return err
 	}
 	defer img.Close()
-	if img.Arch() == nil || img.Arch().QEMU == nil {
+	if img.Arch() == nil || img.Arch().QEMU == nil && !img.Arch().Interpreted {
 		return fmt.Errorf("%s: no emulator is known for this architecture", c.VMLinux)
 	}
 
@@ -156,7 +157,7 @@ func (c *runCmd) Run(ctx context.Context, status *int) (err error) {
 	if err != nil {
 		return err
 	}
-	progress.stage("booting " + filepath.Base(string(c.Kernel)))
+	progress.stage("booting " + filepath.Base(string(cmp.Or(c.Kernel, c.VMLinux))))
 	err = s.Run(ctx)
 	progress.finish()
 	unused.warn(os.Stderr)

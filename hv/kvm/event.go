@@ -34,7 +34,7 @@ func newFetcher(context []hv.Fetch) (*fetcher, error) {
 	f := &fetcher{}
 	at := make([]int, len(context))
 	for i, c := range context {
-		if c.Size < 1 || c.Size > maxFetch || c.Prev > i {
+		if c.Size < 1 || c.Size > maxFetch || c.Prev > i || c.Align != 0 {
 			return nil, errors.New("kvm: the plan's context cannot be read: a fetch is out of bounds")
 		}
 		at[i] = f.size

@@ -73,6 +73,8 @@ func (c Config) withDefaults() (Config, error) {
 		return c, fmt.Errorf("qemu: guest memory of %d bytes, want a multiple of 1 MiB", c.MemoryBytes)
 	case c.SMP < 0 || c.SMP > maxVCPUs:
 		return c, fmt.Errorf("qemu: %d vCPUs, 1 to %d are supported", c.SMP, maxVCPUs)
+	case c.Arch.QEMU.CPUs > 0 && c.SMP > c.Arch.QEMU.CPUs:
+		return c, fmt.Errorf("qemu: %d vCPUs, Linux can use %d of this machine (%s)", c.SMP, c.Arch.QEMU.CPUs, c.Arch.QEMU.Machine)
 	}
 	// QEMU's own complaints about files are good, but come after the plugin
 	// was compiled and without our context.

@@ -282,6 +282,8 @@ func (p *armed) addContext(a *arch.Arch, fetches []hv.Fetch) error {
 		}
 		g := group{groupRow: groupRow{offset: f.Offset}, end: f.Offset + uint64(f.Size)}
 		switch {
+		case f.Align != 0:
+			return fmt.Errorf("qemu: fetch %d is based on a rounded register", i)
 		case f.Reg != "":
 			at, err := p.read(a, f.Reg)
 			if err != nil {

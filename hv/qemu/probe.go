@@ -23,7 +23,7 @@ type Check struct {
 // registers and memory.
 const pluginAPI = 4
 
-var apiLine = regexp.MustCompile(`leakvisor plugin: api (\d+) to (\d+)`)
+var apiLine = regexp.MustCompile(`leakvisor plugin: api (\d+) to (\d+)(, registers by number)?`)
 
 // ProbeHost says whether this host has what guests of every architecture
 // need; only config.CC matters.
@@ -100,7 +100,19 @@ func probePlugin(ctx context.Context, qemu string, config Config) (string, error
 		"-machine", "none", "-plugin", "file="+escape(plugin)+",probe=on").CombinedOutput()
 	if m := apiLine.FindSubmatch(out); m != nil {
 		if newest, _ := strconv.Atoi(string(m[2])); newest >= pluginAPI {
-			return fmt.Sprintf("versions %s to %s, %d is used", m[1], m[2], pluginAPI), nil
+			detail := fmt.Sprintf("versions %s to %s, %d is used", m[1], m[2], pluginAPI)
+			switch {
+			case !config.Arch.QEMU.ByNumber:
+			case len(m[3]) == 0:
+				return "", &MissingError{
+					What:   "a QEMU that exports gdb_read_register",
+					Fix:    "take Debian's QEMU: other builds may hide what is not in the plugin API, which lists no registers of this target",
+					Reason: errors.New(detail),
+				}
+			default:
+				detail += ", registers are read by number"
+			}
+			return detail, nil
 		}
 	}
 	reason := errors.New(tailOf(string(out), 3))

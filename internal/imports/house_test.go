@@ -57,7 +57,7 @@ func sources(t *testing.T, fn func(name string, content []byte), endings ...stri
 
 func TestFilesAreShort(t *testing.T) {
 	sources(t, func(name string, content []byte) {
-		if lines := bytes.Count(content, []byte("\n")); lines > mostLines && !bytes.Contains(content, []byte("\n// Code generated ")) {
+		if lines := bytes.Count(content, []byte("\n")); lines > mostLines && !bytes.Contains(content[:min(len(content), 200)], []byte("// Code generated ")) {
 			t.Errorf("%s has %d lines, the most is %d", name, lines, mostLines)
 		}
 	}, ".go", ".c", ".h", ".sh")

@@ -32,6 +32,7 @@ var rules = []rule{
 	{"annotations", nil},
 	// Three pillars that know nothing of each other.
 	{"symbols", []string{"arch/...", "guestmem", "stackdepot"}},
+	{"hv/emu", []string{"arch/...", "guestmem", "hv", "hv/emu/..."}},
 	{"hv", []string{"arch/...", "guestmem", "hv"}},
 	{"scanner", []string{"guestmem"}},
 	// On one pillar each.

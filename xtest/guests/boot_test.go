@@ -3,15 +3,11 @@ package guests
 import (
 	"bytes"
 	"context"
-	"debug/elf"
 	"fmt"
 	"os/exec"
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/leakvisor/leakvisor/arch"
-	"github.com/leakvisor/leakvisor/arch/all"
 )
 
 // boot runs a guest in plain QEMU to its end, and returns its console.
@@ -21,7 +17,7 @@ func boot(t *testing.T, g *Guest, cpus int, script string, modules ...Built) str
 	if err != nil {
 		Missing(t, g.Emulator, "scripts/setup.sh "+g.Name+" installs it")
 	}
-	machine := row(t, g).QEMU
+	machine := g.Machine(t)
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	command := exec.CommandContext(ctx, qemu, "-M", machine.Machine, "-m", "512", "-smp", fmt.Sprint(cpus),
@@ -42,26 +38,11 @@ func boot(t *testing.T, g *Guest, cpus int, script string, modules ...Built) str
 	return console.String()
 }
 
-// row returns the architecture of a guest.
-func row(t *testing.T, g *Guest) *arch.Arch {
-	t.Helper()
-	f, err := elf.Open(g.VMLinux)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	a := all.ByELF(f.Machine, f.Class, f.Data)
-	if a == nil || a.QEMU == nil {
-		t.Fatalf("%s: no emulator is known", g.Name)
-	}
-	return a
-}
-
 // The modules load, plant what they say, and do the kernel no harm.
 func TestGroundTruth(t *testing.T) {
 	Each(t, func(t *testing.T, g *Guest) {
 		modules := []Built{Module(t, g, "holder"), Module(t, g, "groundtruth"), Module(t, g, "rmmodleak")}
-		for cpus := 1; cpus <= min(2, g.CPUs); cpus++ {
+		for cpus := 1; cpus <= min(2, g.MaxCPUs(t)); cpus++ {
 			t.Run(fmt.Sprintf("cpus=%d", cpus), func(t *testing.T) {
 				console := boot(t, g, cpus, "insmod /modules/rmmodleak.ko\nrmmod rmmodleak\n"+
 					"insmod /modules/holder.ko\ninsmod /modules/groundtruth.ko label=some-label spin=1", modules...)

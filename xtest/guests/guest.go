@@ -2,6 +2,7 @@ package guests
 
 import (
 	"bufio"
+	"debug/elf"
 	"errors"
 	"fmt"
 	"os"
@@ -9,6 +10,9 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/leakvisor/leakvisor/arch"
+	"github.com/leakvisor/leakvisor/arch/all"
 )
 
 // Default is the guest that the tests run on when nothing else is asked for.
@@ -40,7 +44,7 @@ type Guest struct {
 	Init string
 	// DTB is the board's device tree; empty where QEMU has it.
 	DTB string
-	// CPUs is how many the guest can have.
+	// CPUs is how many the kernel can use.
 	CPUs int
 	// Emulator is the QEMU program that runs the guest.
 	Emulator string
@@ -111,6 +115,30 @@ func Open(name string) (*Guest, error) {
 		}
 	}
 	return g, nil
+}
+
+// Machine returns how QEMU runs the guest.
+func (g *Guest) Machine(t testing.TB) *arch.QEMU {
+	t.Helper()
+	f, err := elf.Open(g.VMLinux)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	a := all.ByELF(f.Machine, f.Class, f.Data)
+	if a == nil || a.QEMU == nil {
+		t.Fatalf("%s: no emulator is known", g.Name)
+	}
+	return a.QEMU
+}
+
+// MaxCPUs returns how many CPUs the guest can have on QEMU's machine.
+func (g *Guest) MaxCPUs(t testing.TB) int {
+	t.Helper()
+	if n := g.Machine(t).CPUs; n > 0 {
+		return min(n, g.CPUs)
+	}
+	return g.CPUs
 }
 
 // manyCPUs is how many every stock kernel can have, and more than tests ask for.

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -134,8 +135,16 @@ func moduleKey(g *Guest, sources string) (string, error) {
 	}
 	hash := sha256.New()
 	fmt.Fprintf(hash, "%s\x00%s\x00%s\x00%s\x00", moduleFormat, g.Release, g.Version, version)
-	files := os.DirFS(sources)
-	err = fs.WalkDir(files, ".", func(path string, entry fs.DirEntry, err error) error {
+	if err := hashFiles(hash, sources); err != nil {
+		return "", err
+	}
+	return hex.EncodeToString(hash.Sum(nil)[:8]), nil
+}
+
+// hashFiles hashes the names and contents of a folder's files.
+func hashFiles(hash io.Writer, dir string) error {
+	files := os.DirFS(dir)
+	return fs.WalkDir(files, ".", func(path string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
 			return err
 		}
@@ -143,10 +152,6 @@ func moduleKey(g *Guest, sources string) (string, error) {
 		fmt.Fprintf(hash, "%s\x00%d\x00%s", path, len(content), content)
 		return err
 	})
-	if err != nil {
-		return "", err
-	}
-	return hex.EncodeToString(hash.Sum(nil)[:8]), nil
 }
 
 // compilerOf reads which compiler Debian's headers package builds modules with

@@ -1,0 +1,18 @@
+// Package tilegx interprets TILE-Gx, Tilera's 64-bit processor: bundles of two
+// or three instructions in 64 bits, which read all their registers before any
+// is written.
+//
+// Sources: "TILE-Gx Instruction Set Architecture" (UG401) for what instructions
+// do, binutils' opcodes/tilegx-opc.c (2.40) for how they are encoded (tables.go
+// is made of it by gen), Linux 4.14's arch/tile for how a kernel uses them.
+//
+// The CPU runs as Linux does, at protection level 1, and what is below it is
+// the Tilera hypervisor: the MMU has no page tables, the hypervisor fills its
+// TLB from those that Linux gave it. Here "swint2" calls the hypervisor with
+// the number of the call in r10, which is the call's place in the table of
+// Linux's arch/tile/kernel/hvglue.S; see hypervisor.go for those that there are.
+// Until the first hv_install_context addresses are physical.
+//
+// There are no interrupts, no floating point and none of the networks: they end
+// the guest with the instruction's name.
+package tilegx
