@@ -212,6 +212,7 @@ type QEMU struct {
 	Machine string // -M
 	CPU     string // -cpu, empty for the machine's default
 	Console string // console= argument for the kernel command line
+	Serial  int    // which of the machine's serial ports that is, from zero
 	Append  string // more of that, for want of real hardware; mostly empty
 	// CPUs is how many the machine has that Linux can use; zero for any number.
 	CPUs int

@@ -114,6 +114,15 @@ func TestFrame(t *testing.T) {
 			0x0c1309a0, // jal
 			0x00000000,
 		}, 72, 68, true},
+		"traced in a module": {[]uint32{
+			0x27bdffe0, // addiu sp,sp,-32
+			0xafbf001c, // sw ra,28(sp)
+			0x03e00825, // move at,ra
+			0x0060f809, // jalr v1
+			0x27bdfff8, // addiu sp,sp,-8
+			0x0c1309a0, // jal
+			0x00000000,
+		}, 32, 28, true},
 		"64 bits": {[]uint32{0x67bdffb0, 0xffbf0048, 0x0c045668, 0}, 80, 72, true},
 		"late":    {[]uint32{0x10800010, 0, 0x27bdffe0, 0xafbf001c, 0x0c045668, 0}, 32, 28, true},
 		"leaf":    {[]uint32{0x27bdfff0, 0xafa40004}, 16, 0, false},
