@@ -11,10 +11,7 @@ import (
 // MicroBlazeBE returns the row of big-endian MicroBlaze with an MMU, whose
 // kernel is linked for the memory of QEMU's board.
 func MicroBlazeBE() *arch.Arch {
-	const (
-		pageOffset, memory = 0xc000_0000, 0x9000_0000
-		threadSize         = 8 << 10 // THREAD_SIZE
-	)
+	const pageOffset, memory = 0xc000_0000, 0x9000_0000
 	return &arch.Arch{
 		Name:     "microblaze",
 		ELF:      arch.ELF{Machine: elf.EM_MICROBLAZE, Class: elf.ELFCLASS32, Data: elf.ELFDATA2MSB},
@@ -49,8 +46,8 @@ func MicroBlazeBE() *arch.Arch {
 		Linux: arch.Linux{
 			Text:       pageOffset,
 			SwitchedSP: "thread_info.cpu_context.r1",
-			StackSize:  threadSize,
-			CurrentIn:  &arch.Member{Register: "r1", Align: threadSize, Struct: "thread_info", Member: "task"},
+			StackSize:  8 << 10, // THREAD_SIZE
+			Current:    "r31",
 		},
 		Text: text{binary.BigEndian},
 		QEMU: &arch.QEMU{
