@@ -50,7 +50,7 @@ leaklab-tools:
 
 # Assemblers and compilers that no distribution has.
 toolchains:
-	@scripts/setup.sh -- bison flex >/dev/null
+	@scripts/setup.sh -- bison flex gcc-12-riscv64-linux-gnu >/dev/null
 	@scripts/toolchain/metag.sh >/dev/null
 
 # Nothing may be missing here.
