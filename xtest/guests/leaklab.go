@@ -33,6 +33,7 @@ func Leaklabs() []Leaklab {
 		{"arm64", "qemu-system-aarch64", 2, "aarch64-linux-gnu-", "arm64-6.1-cloud"},
 		{"s390x", "qemu-system-s390x", 2, "s390x-linux-gnu-", "s390x-6.1"},
 		{"tilegx", "", 1, "tilegx-linux-", "tilegx.sh"},
+		{"metag", "", 2, "metag-linux-", "metag.sh"},
 	}
 }
 
