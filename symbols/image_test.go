@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/leakvisor/leakvisor/arch"
+	"github.com/leakvisor/leakvisor/arch/tile"
 	"github.com/leakvisor/leakvisor/arch/x86"
 )
 
@@ -26,7 +27,7 @@ func rows() []*arch.Arch {
 	i386 := row("i386", elf.EM_386, elf.ELFDATA2LSB, binary.LittleEndian)
 	i386.Regs = []arch.Reg{{Name: "esp", DWARF: 4, Size: 4}, {Name: "ebp", DWARF: 5, Size: 4}, {Name: "eip", DWARF: 8, Size: 4}}
 	i386.Call = arch.Call{PC: "eip", SP: "esp", FP: "ebp"}
-	return []*arch.Arch{x86.AMD64(), i386, row("powerpc", elf.EM_PPC, elf.ELFDATA2MSB, binary.BigEndian)}
+	return []*arch.Arch{x86.AMD64(), i386, tile.GX(), row("powerpc", elf.EM_PPC, elf.ELFDATA2MSB, binary.BigEndian)}
 }
 
 // linked are the testdata files with addresses.

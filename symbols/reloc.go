@@ -17,6 +17,8 @@ func relocSizes(m elf.Machine) map[uint32]int {
 		return map[uint32]int{
 			uint32(elf.R_X86_64_64): 8, uint32(elf.R_X86_64_32): 4, uint32(elf.R_X86_64_32S): 4,
 		}
+	case elf.EM_TILEGX:
+		return map[uint32]int{1: 8, 2: 4} // R_TILEGX_64, R_TILEGX_32
 	}
 	return nil
 }

@@ -10,6 +10,8 @@
 #	zstd.elf     likewise
 #	split.elf    the same as amd64.elf, with all but the code in split.debug
 #	module.ko    x86-64, not linked
+#	tilegx.ko    the same for TILE-Gx; with scripts/toolchain/tilegx.sh's bin
+#	             folder in PATH, else it is left as it is
 #	i386.elf     32-bit
 #	powerpc.elf  32-bit, big-endian
 #	ppc2.elf     the same in DWARF 2, whose bit fields are described otherwise
@@ -42,9 +44,16 @@ objcopy --strip-all --add-gnu-debuglink=split.debug amd64.elf split.elf
 gcc -c -g -gdwarf-5 -O2 -fno-pic -ffreestanding -ffunction-sections -fdebug-prefix-map="$PWD=." -o "$tmp/one.o" one.c
 gcc -c -g -gdwarf-5 -O2 -fno-pic -ffreestanding -ffunction-sections -fdebug-prefix-map="$PWD=." -o "$tmp/two.o" two.c
 ld -r --build-id=0xffeeddccbbaa99887766554433221100ffeeddcc -o module.ko "$tmp/one.o" "$tmp/two.o"
+if command -v tilegx-linux-gcc >/dev/null; then
+	for f in one two; do
+		tilegx-linux-gcc -c -g -gdwarf-5 -O2 -fno-pic -ffreestanding -ffunction-sections \
+			-fdebug-prefix-map="$PWD=." -o "$tmp/$f.o" $f.c
+	done
+	tilegx-linux-ld -r --build-id=0xffeeddccbbaa99887766554433221100ffeeddcc -o tilegx.ko "$tmp/one.o" "$tmp/two.o"
+fi
 emulation="-m elf_i386"
 build "" i386.elf c1000000 -gdwarf-5 -m32 -fno-omit-frame-pointer
 emulation=
 build powerpc-linux-gnu- powerpc.elf c0000000 -gdwarf-5
 build powerpc-linux-gnu- ppc2.elf c0000000 -gdwarf-2 -gstrict-dwarf
-chmod 644 ./*.elf split.debug module.ko
+chmod 644 ./*.elf split.debug ./*.ko
