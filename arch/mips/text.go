@@ -164,7 +164,7 @@ func (t text) Frame(code []byte) (size, ret uint64, ok bool) {
 		case rs != sp:
 		case (op == addiu || op == daddiu) && rt == sp && imm < 0:
 			size, ok = uint64(-imm), false
-		case (op == sw || op == sd) && rt == ra && imm >= 0:
+		case !ok && (op == sw || op == sd) && rt == ra && imm >= 0: // later ones are of variables
 			ret, ok = uint64(imm), true
 		}
 	}

@@ -123,11 +123,12 @@ func TestFrame(t *testing.T) {
 			0x0c1309a0, // jal
 			0x00000000,
 		}, 32, 28, true},
-		"64 bits": {[]uint32{0x67bdffb0, 0xffbf0048, 0x0c045668, 0}, 80, 72, true},
-		"late":    {[]uint32{0x10800010, 0, 0x27bdffe0, 0xafbf001c, 0x0c045668, 0}, 32, 28, true},
-		"leaf":    {[]uint32{0x27bdfff0, 0xafa40004}, 16, 0, false},
-		"none":    {nil, 0, 0, false},
-		"outside": {[]uint32{0x27bdfff0, 0xafbf0010}, 16, 16, false},
+		"address kept twice": {[]uint32{0x27bdffa8, 0xafbf0054, 0xafbf0038, 0x0c045668, 0}, 88, 84, true},
+		"64 bits":            {[]uint32{0x67bdffb0, 0xffbf0048, 0x0c045668, 0}, 80, 72, true},
+		"late":               {[]uint32{0x10800010, 0, 0x27bdffe0, 0xafbf001c, 0x0c045668, 0}, 32, 28, true},
+		"leaf":               {[]uint32{0x27bdfff0, 0xafa40004}, 16, 0, false},
+		"none":               {nil, 0, 0, false},
+		"outside":            {[]uint32{0x27bdfff0, 0xafbf0010}, 16, 16, false},
 	} {
 		size, ret, ok := text{order}.Frame(words(order, c.code...))
 		if ok != c.ok || ok && (size != c.size || ret != c.ret) {

@@ -157,7 +157,7 @@ func leaks(rep *report.Report) []string {
 func TestChooseHV(t *testing.T) {
 	log := slog.New(slog.DiscardHandler)
 	auto := runCmd{HV: hvAuto}
-	if got := auto.chooseHV(t.Context(), &arch.Arch{}, log); got != hvQEMU {
+	if got := auto.chooseHV(t.Context(), &arch.Arch{QEMU: &arch.QEMU{}}, log); got != hvQEMU {
 		t.Errorf("a foreign guest runs under %s", got)
 	}
 	want := hvQEMU

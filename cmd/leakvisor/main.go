@@ -23,6 +23,7 @@ const (
 
 type cli struct {
 	Run     runCmd     `cmd:"" help:"Run a guest kernel and judge its memory."`
+	Demo    demoCmd    `cmd:"" help:"Judge a guest that comes with this program; needs nothing else."`
 	Explain explainCmd `cmd:"" help:"Say what a report has about an object."`
 	Doctor  doctorCmd  `cmd:"" help:"Say what this host can do and how to get what is missing."`
 	Version versionCmd `cmd:"" help:"Print the version."`

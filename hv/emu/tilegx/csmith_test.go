@@ -43,7 +43,7 @@ func TestCsmith(t *testing.T) {
 		guests.Missing(t, "csmith", "apt-get install csmith libcsmith-dev")
 	}
 	c := newCompiler(t)
-	n, seed := setting(t, csmithCount, 10), setting(t, csmithSeed, 1)
+	n, seed := setting(t, csmithCount, 5), setting(t, csmithSeed, 1)
 	if testing.Short() {
 		n = min(n, 2)
 	}

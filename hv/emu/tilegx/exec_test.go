@@ -428,6 +428,9 @@ func FuzzRun(f *testing.F) {
 			bundles = append(bundles, binary.LittleEndian.Uint64(code))
 			code = code[bundleSize:]
 		}
+		if len(bundles) == 0 {
+			return
+		}
 		m, err := emu.New(ISA(), &emu.Config{Kernel: bytes.NewReader(image(bundles...)), Memory: 256 << 10, SMP: 2, Turn: 100})
 		if err != nil {
 			t.Fatal(err)

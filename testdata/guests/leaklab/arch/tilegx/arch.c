@@ -50,6 +50,24 @@ void arch_write(const char *s)
 		DEVICE(0) = *s++;
 }
 
+/* The second CPU begins at a physical address, with a stack pointer. */
+extern char secondary_entry[];
+unsigned long secondary_offset;
+
+int arch_boot_cpu(int cpu, struct task_struct *idle)
+{
+	const unsigned long vcpus = DEVICE(0x20);
+
+	if ((unsigned long)cpu >= vcpus)
+		return -1;
+	secondary_offset = __per_cpu_offset[cpu];
+	((struct thread_info *)idle->stack)->task = idle;
+	DEVICE(0x30) = __pa_symbol(secondary_entry);
+	DEVICE(0x38) = (unsigned long)idle->stack + THREAD_SIZE - 16;
+	DEVICE(0x28) = cpu;
+	return 0;
+}
+
 void arch_power_off(void)
 {
 	DEVICE(0x18) = 0;

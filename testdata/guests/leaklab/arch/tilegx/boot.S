@@ -60,6 +60,31 @@ high_entry:
 	.cfi_endproc
 	.size	high_entry, . - high_entry
 
+	/* As the device starts another CPU, with its stack pointer set. */
+	.globl	secondary_entry
+	.type	secondary_entry, @function
+secondary_entry:
+	phys	r0, early_pg_dir
+	movei	r10, 2			/* hv_install_context */
+	swint2
+	address	r1, high_secondary
+	jr	r1
+	.size	secondary_entry, . - secondary_entry
+
+	.type	high_secondary, @function
+high_secondary:
+	.cfi_startproc
+	.cfi_undefined 55
+	phys	r0, swapper_pg_dir
+	swint2
+	address	r1, secondary_offset
+	ld	tp, r1
+	move	r52, zero
+	move	lr, zero
+	jal	start_secondary
+	.cfi_endproc
+	.size	high_secondary, . - high_secondary
+
 	.text
 	.globl	__switch_to
 	.type	__switch_to, @function
