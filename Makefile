@@ -17,11 +17,13 @@ ARCH ?= arm64
 FOREIGN_GUESTS := i386-6.1 arm64-6.1-cloud armhf-6.1 ppc64le-6.1 s390x-6.1 \
 	mipsel-6.1 mips64el-6.1
 # Those that Debian has no kernels for, built in some minutes each.
-BUILT_GUESTS := ppc32-6.1
+BUILT_GUESTS := ppc32-6.1 mips-6.1
 ARCH_GUESTS := $(filter $(ARCH)-%,$(FOREIGN_GUESTS) $(BUILT_GUESTS))
 # Those that "make test" runs too: of 64 bits, of 32, and big-endian. Leaklab
-# needs their compilers and emulators as well: docs/leaklab.md.
+# needs their compilers and emulators as well, and those of others:
+# docs/leaklab.md.
 TEST_GUESTS := arm64-6.1-cloud i386-6.1 s390x-6.1
+LEAKLAB_TOOLS := $(TEST_GUESTS) mips-6.1
 FUZZTIME ?= 3s
 # Debian's source package of the kernel for "make oracle".
 ORACLE ?= linux-source-6.1
@@ -47,7 +49,7 @@ guests: setup
 	@for guest in $(ALL_GUESTS); do scripts/guest.sh $$guest >/dev/null; done
 
 foreign:
-	@scripts/setup.sh $(TEST_GUESTS)
+	@scripts/setup.sh $(LEAKLAB_TOOLS)
 	@for guest in $(TEST_GUESTS); do scripts/guest.sh $$guest >/dev/null; done
 
 # Assemblers and compilers that no distribution has.

@@ -71,6 +71,9 @@ type Call struct {
 	// Link is the register with the return address at a function's first
 	// instruction; empty where the call pushes it on the stack, at SP.
 	Link string
+	// LinkSkip is how many bytes behind the address in Link, or where that was
+	// saved, a function returns to.
+	LinkSkip uint64
 	// FrameRecords says that FP always names a record of two words, the
 	// caller's record and the return address.
 	FrameRecords bool
@@ -133,7 +136,9 @@ type Linux struct {
 	// offset in kernel mode; empty where only __per_cpu_offset serves.
 	PerCPUBase string
 	// SwitchedSP is the member path of task_struct which holds a sleeping
-	// task's stack pointer, for example "thread.sp".
+	// task's stack pointer, for example "thread.sp". A path that begins with
+	// thread_info is in the structure at the stack's lowest address in kernels
+	// whose tasks have no such member.
 	SwitchedSP string
 	// ReturnThunks are symbols to which a jump is a return in disguise; those
 	// that a kernel lacks are skipped.
@@ -207,6 +212,7 @@ type QEMU struct {
 	Machine string // -M
 	CPU     string // -cpu, empty for the machine's default
 	Console string // console= argument for the kernel command line
+	Serial  int    // which of the machine's serial ports that is, from zero
 	Append  string // more of that, for want of real hardware; mostly empty
 	// CPUs is how many the machine has that Linux can use; zero for any number.
 	CPUs int

@@ -24,8 +24,8 @@ type Paging struct {
 	High []uint64
 	// Order is the entries' byte order, nil for the architecture's.
 	Order binary.ByteOrder
-	// Linear are the places where physical memory from address zero on is
-	// mapped without any tables.
+	// Linear are the places where physical memory is mapped without any
+	// tables.
 	Linear []Segment
 	// LinearEnd is the symbol of a variable with the first address behind
 	// Linear, which is then at most there; empty where that is fixed. As long
@@ -62,8 +62,9 @@ type Paging struct {
 	Prefixed bool
 }
 
-// Segment is the addresses [Start, End).
-type Segment struct{ Start, End uint64 }
+// Segment is the addresses [Start, End), of which the first is at Phys in
+// physical memory.
+type Segment struct{ Start, End, Phys uint64 }
 
 // RegisterMatch is a condition on a register.
 type RegisterMatch struct {
@@ -131,7 +132,7 @@ func (m Match) Holds(v uint64) bool { return m.Mask != 0 && v&m.Mask == m.Value 
 func (p *Paging) Direct(addr uint64) (phys uint64, ok bool) {
 	for _, s := range p.Linear {
 		if addr >= s.Start && addr < s.End {
-			return addr - s.Start, true
+			return addr - s.Start + s.Phys, true
 		}
 	}
 	return 0, false

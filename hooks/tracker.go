@@ -155,8 +155,8 @@ func (t *Tracker) backtrace(ev *hv.Event) []guestmem.GVA {
 	t.frames[0] = ev.PC
 	at, known := ev.PC, 1
 	if t.arch.Call.Link != "" {
-		t.frames[1] = ev.Return
-		at, known = ev.Return, 2
+		at, known = ev.Return+guestmem.GVA(t.arch.Call.LinkSkip), 2
+		t.frames[1] = at
 	}
 	n, complete := t.unwind.Unwind(ev.Seq, at, ev.SP, ev.FP, ev.Stack, t.frames[known:])
 	if !complete {

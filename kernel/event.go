@@ -112,6 +112,9 @@ func newEventContext(info debugInfo, slide uint64) (*EventContext, error) {
 		c.preempt = member(m, 4)
 	} else if m, ok := c.preemptIn(l, in); ok {
 		c.preempt = add(Fetch{Reg: in.Register, Align: in.Align, Offset: m.Offset, Size: 4})
+	} else if m, ok := c.preemptOnStack(l); ok {
+		stack := add(Fetch{Reg: of.Reg, Prev: of.Prev, Offset: l.need("task_struct", "stack").Offset, Size: a.WordSize})
+		c.preempt = add(Fetch{Prev: stack + 1, Offset: m.Offset, Size: 4})
 	} else {
 		return nil, &MissingError{Names: []string{"per-CPU symbol __preempt_count"}}
 	}
@@ -138,6 +141,16 @@ func (c *EventContext) preemptIn(l *layout, in *arch.Member) (member, bool) {
 		return member{}, false
 	}
 	return l.opt(in.Struct, "preempt_count")
+}
+
+// preemptOnStack finds the preempt count in the thread_info at the lowest
+// address of a task's stack.
+func (c *EventContext) preemptOnStack(l *layout) (member, bool) {
+	if _, ok := l.opt("task_struct", "thread_info"); ok {
+		return member{}, false
+	}
+	l.find("thread_info", nearFork...)
+	return l.opt("thread_info", "preempt_count")
 }
 
 // Size is the number of bytes that Decode takes: each fetch padded to a

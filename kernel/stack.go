@@ -239,6 +239,9 @@ func (s *stackScan) live() []LiveStack {
 			l.Whole = true // a task being made, or one that lies
 		}
 		out = append(out, l)
+		if t.Info.Size() > 0 && !l.Whole {
+			out = append(out, LiveStack{Name: fmt.Sprintf("registers of %s[%d]", t.Comm, t.PID), Task: t, Range: t.Info})
+		}
 	}
 	return out
 }

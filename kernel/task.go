@@ -2,6 +2,7 @@ package kernel
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/leakvisor/leakvisor/guestmem"
 )
@@ -28,6 +29,9 @@ type Task struct {
 	// SavedSP is where the task's stack ended when it was last switched
 	// away from: of no meaning while it runs.
 	SavedSP guestmem.GVA
+	// Info is the thread_info at the stack's lowest address where that has the
+	// registers of a task that does not run; else empty.
+	Info guestmem.Range[guestmem.GVA]
 	// CPU is the number of the CPU whose current task it is, else -1.
 	CPU int
 }
@@ -39,6 +43,8 @@ type taskLayout struct {
 	signal                                          member
 	threadGroup                                     member // before 6.7
 	rqIdle                                          member
+	// Of thread_info at a stack's lowest address, where sp is in it.
+	info uint64
 }
 
 func newTaskLayout(l *layout) taskLayout {
@@ -55,7 +61,13 @@ func newTaskLayout(l *layout) taskLayout {
 		tasks: l.need("task_struct", "tasks"),
 	}
 	if path := l.info.arch().Linux.SwitchedSP; path != "" {
-		t.sp = l.need("task_struct", path)
+		in, inInfo := strings.CutPrefix(path, "thread_info.")
+		if _, ok := l.opt("task_struct", "thread_info"); inInfo && !ok {
+			t.info = l.size("thread_info", nearFork...)
+			t.sp = l.need("thread_info", in)
+		} else {
+			t.sp = l.need("task_struct", path)
+		}
 	}
 	t.mm, _ = l.opt("task_struct", "mm")
 	t.pgd, _ = l.opt("mm_struct", "pgd")
@@ -86,10 +98,18 @@ func (k *Kernel) Task(addr guestmem.GVA) (*Task, error) {
 		Comm:    r.text(lay.comm),
 		State:   r.get(lay.state),
 		Kthread: r.get(lay.flags)&pfKthread != 0,
-		SavedSP: r.ptr(lay.sp),
 		CPU:     -1,
 	}
 	base := r.ptr(lay.stack)
+	if lay.info == 0 {
+		t.SavedSP = r.ptr(lay.sp)
+	} else if info := k.at(base); base != 0 {
+		t.SavedSP = info.ptr(lay.sp)
+		t.Info = from(base, lay.info)
+		if r.err == nil {
+			r.err = info.err
+		}
+	}
 	if r.err != nil {
 		return nil, fmt.Errorf("task at %#x: %w", uint64(addr), r.err)
 	}

@@ -81,7 +81,9 @@ func (s *Session) bounded(space *guestmem.AddressSpace) (*guestmem.AddressSpace,
 	if end == 0 {
 		return space, fmt.Errorf("%s is not set yet", name)
 	}
-	return space.WithLinearEnd(guestmem.GVA(end)), nil
+	// Some have the last address in it (microblaze).
+	page := uint64(1) << s.arch.Paging.PageShift
+	return space.WithLinearEnd(guestmem.GVA((end + page - 1) &^ (page - 1))), nil
 }
 
 // refreshTables makes sure that what is read from now on is read through the

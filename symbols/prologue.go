@@ -49,6 +49,7 @@ func (u *prologueReader) unwind(seq uint64, start frameState, stack copied, out 
 			return n, true // assembly code, which enters the kernel
 		}
 		ret, ok := stack.word(sp + frame.ret)
+		ret += u.space.im.arch.Call.LinkSkip
 		if !ok || !u.space.maybeCode(ret) {
 			return n, false
 		}

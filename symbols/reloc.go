@@ -17,8 +17,26 @@ func relocSizes(m elf.Machine) map[uint32]int {
 		return map[uint32]int{
 			uint32(elf.R_X86_64_64): 8, uint32(elf.R_X86_64_32): 4, uint32(elf.R_X86_64_32S): 4,
 		}
+	case elf.EM_386:
+		return map[uint32]int{uint32(elf.R_386_32): 4}
+	case elf.EM_ARM:
+		return map[uint32]int{uint32(elf.R_ARM_ABS32): 4}
+	case elf.EM_AARCH64:
+		return map[uint32]int{uint32(elf.R_AARCH64_ABS64): 8, uint32(elf.R_AARCH64_ABS32): 4}
+	case elf.EM_MIPS:
+		return map[uint32]int{uint32(elf.R_MIPS_32): 4, uint32(elf.R_MIPS_64): 8}
+	case elf.EM_PPC:
+		return map[uint32]int{uint32(elf.R_PPC_ADDR32): 4}
+	case elf.EM_PPC64:
+		return map[uint32]int{uint32(elf.R_PPC64_ADDR64): 8, uint32(elf.R_PPC64_ADDR32): 4}
+	case elf.EM_S390:
+		return map[uint32]int{uint32(elf.R_390_64): 8, uint32(elf.R_390_32): 4}
+	case elf.EM_SH:
+		return map[uint32]int{1: 4} // R_SH_DIR32
 	case elf.EM_TILEGX:
 		return map[uint32]int{1: 8, 2: 4} // R_TILEGX_64, R_TILEGX_32
+	case elf.EM_SPARCV9:
+		return map[uint32]int{uint32(elf.R_SPARC_64): 8, uint32(elf.R_SPARC_UA64): 8, uint32(elf.R_SPARC_32): 4, uint32(elf.R_SPARC_UA32): 4}
 	}
 	return nil
 }
@@ -42,7 +60,7 @@ func (im *Image) relocate(s *section, b []byte) ([]byte, error) {
 		return b, nil
 	}
 	sizes := relocSizes(im.elf.Machine)
-	if sizes == nil || rel.typ != elf.SHT_RELA || im.elf.Class != elf.ELFCLASS64 {
+	if sizes == nil {
 		return nil, fmt.Errorf("debug information of module files cannot be relocated for %v yet", im.elf.Machine)
 	}
 	table, err := im.content(rel)
@@ -56,31 +74,93 @@ func (im *Image) relocate(s *section, b []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	order := im.elf.ByteOrder
 	out := append([]byte(nil), b...)
-	for ; len(table) >= 24; table = table[24:] {
-		at, info, addend := order.Uint64(table), order.Uint64(table[8:]), order.Uint64(table[16:])
-		typ, sym := uint32(info), info>>32
-		if typ == 0 {
+	for entry := im.relocSize(rel.typ); uint64(len(table)) >= entry; table = table[entry:] {
+		r := im.relocation(table[:entry], rel.typ)
+		if r.typ == 0 {
 			continue // R_*_NONE
 		}
-		size, ok := sizes[typ]
+		size, ok := sizes[r.typ]
 		if !ok {
-			return nil, fmt.Errorf("%s: relocation type %d is not known", rel.name, typ)
+			return nil, fmt.Errorf("%s: relocation type %d is not known", rel.name, r.typ)
 		}
-		if at > uint64(len(out)) || uint64(size) > uint64(len(out))-at || (sym+1)*24 > uint64(len(syms)) {
+		value, ok := im.symbolValue(syms, r.sym)
+		if !ok || r.at > uint64(len(out)) || uint64(size) > uint64(len(out))-r.at {
 			return nil, fmt.Errorf("%w: %s points outside its section", ErrCorrupt, rel.name)
 		}
-		e := syms[sym*24:]
-		value := order.Uint64(e[8:]) + addend
-		if shndx := int(order.Uint16(e[6:])); shndx > 0 && shndx < len(im.sections) && im.sections[shndx].flags&elf.SHF_ALLOC != 0 {
-			value += im.sections[shndx].addr
+		field := out[r.at : r.at+uint64(size)]
+		if rel.typ == elf.SHT_REL {
+			r.addend = im.arch.Uint(field)
 		}
-		if size == 8 {
-			order.PutUint64(out[at:], value)
+		if value += r.addend; size == 8 {
+			im.elf.ByteOrder.PutUint64(field, value)
 		} else {
-			order.PutUint32(out[at:], uint32(value))
+			im.elf.ByteOrder.PutUint32(field, uint32(value))
 		}
 	}
 	return out, nil
+}
+
+// relocation is an entry of a table of relocations.
+type relocation struct {
+	at, sym, addend uint64
+	typ             uint32
+}
+
+// relocSize returns the size of an entry of such a table, in bytes.
+func (im *Image) relocSize(typ elf.SectionType) uint64 {
+	words := uint64(2)
+	if typ == elf.SHT_RELA {
+		words = 3
+	}
+	if im.elf.Class == elf.ELFCLASS64 {
+		return 8 * words
+	}
+	return 4 * words
+}
+
+// relocation reads an entry. ELF files of 64-bit MIPS have the parts of r_info
+// in an order of their own (MIPS64 ELF object file specification 2.5, 2.9.1):
+// a symbol of 32 bits, a special one and three types of 8 bits each.
+func (im *Image) relocation(b []byte, typ elf.SectionType) relocation {
+	order := im.elf.ByteOrder
+	if im.elf.Class == elf.ELFCLASS32 {
+		info := order.Uint32(b[4:])
+		r := relocation{at: uint64(order.Uint32(b)), sym: uint64(info >> 8), typ: info & 0xff}
+		if typ == elf.SHT_RELA {
+			r.addend = uint64(int64(int32(order.Uint32(b[8:]))))
+		}
+		return r
+	}
+	info := order.Uint64(b[8:])
+	r := relocation{at: order.Uint64(b), sym: info >> 32, typ: uint32(info)}
+	if im.elf.Machine == elf.EM_MIPS {
+		r.sym, r.typ = uint64(order.Uint32(b[8:])), uint32(b[15])
+	}
+	if typ == elf.SHT_RELA {
+		r.addend = order.Uint64(b[16:])
+	}
+	return r
+}
+
+// symbolValue returns a symbol's value in the image's addresses; syms is the
+// content of the symbol table.
+func (im *Image) symbolValue(syms []byte, n uint64) (uint64, bool) {
+	order := im.elf.ByteOrder
+	size, at, index := uint64(24), uint64(8), uint64(6)
+	if im.elf.Class == elf.ELFCLASS32 {
+		size, at, index = 16, 4, 14
+	}
+	if n >= uint64(len(syms))/size {
+		return 0, false
+	}
+	e := syms[n*size:]
+	value := uint64(order.Uint32(e[at:]))
+	if size == 24 {
+		value = order.Uint64(e[at:])
+	}
+	if shndx := int(order.Uint16(e[index:])); shndx > 0 && shndx < len(im.sections) && im.sections[shndx].flags&elf.SHF_ALLOC != 0 {
+		value += im.sections[shndx].addr
+	}
+	return value, true
 }

@@ -6,7 +6,7 @@ import (
 )
 
 func TestSymbols(t *testing.T) {
-	for _, name := range append([]string{"module.ko"}, linked...) {
+	for _, name := range append(modules, linked...) {
 		t.Run(name, func(t *testing.T) {
 			im := open(t, name)
 			s, err := im.Symbol("function")

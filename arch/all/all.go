@@ -8,6 +8,7 @@ import (
 	"github.com/leakvisor/leakvisor/arch"
 	"github.com/leakvisor/leakvisor/arch/arm"
 	"github.com/leakvisor/leakvisor/arch/metag"
+	"github.com/leakvisor/leakvisor/arch/microblaze"
 	"github.com/leakvisor/leakvisor/arch/mips"
 	"github.com/leakvisor/leakvisor/arch/ppc"
 	"github.com/leakvisor/leakvisor/arch/s390"
@@ -26,6 +27,7 @@ func Archs() []*arch.Arch {
 		ppc.PPC64LE(),
 		ppc.PPC32(),
 		s390.S390X(),
+		microblaze.MicroBlazeBE(),
 		mips.MIPS32LE(),
 		mips.MIPS32BE(),
 		mips.MIPS64LE(),

@@ -152,10 +152,10 @@ func writes(w uint32) uint32 {
 // return address in it before it calls anything. What _mcount, as o32 has it,
 // is given on the stack by the delay slot of its call, it takes itself.
 func (t text) Frame(code []byte) (size, ret uint64, ok bool) {
-	const addiu, daddiu, sw, sd, jal = 9, 25, 43, 63, 3
+	const addiu, daddiu, sw, sd, jal, jalr = 9, 25, 43, 63, 3, 9
 	for ; len(code) >= 4; code = code[4:] {
 		w := t.order.Uint32(code)
-		if w>>26 == jal && len(code) >= 8 {
+		if (w>>26 == jal || w&0xfc00_003f == jalr) && len(code) >= 8 {
 			code = code[4:]
 			continue
 		}
@@ -164,7 +164,7 @@ func (t text) Frame(code []byte) (size, ret uint64, ok bool) {
 		case rs != sp:
 		case (op == addiu || op == daddiu) && rt == sp && imm < 0:
 			size, ok = uint64(-imm), false
-		case (op == sw || op == sd) && rt == ra && imm >= 0:
+		case !ok && (op == sw || op == sd) && rt == ra && imm >= 0: // later ones are of variables
 			ret, ok = uint64(imm), true
 		}
 	}

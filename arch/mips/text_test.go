@@ -114,11 +114,21 @@ func TestFrame(t *testing.T) {
 			0x0c1309a0, // jal
 			0x00000000,
 		}, 72, 68, true},
-		"64 bits": {[]uint32{0x67bdffb0, 0xffbf0048, 0x0c045668, 0}, 80, 72, true},
-		"late":    {[]uint32{0x10800010, 0, 0x27bdffe0, 0xafbf001c, 0x0c045668, 0}, 32, 28, true},
-		"leaf":    {[]uint32{0x27bdfff0, 0xafa40004}, 16, 0, false},
-		"none":    {nil, 0, 0, false},
-		"outside": {[]uint32{0x27bdfff0, 0xafbf0010}, 16, 16, false},
+		"traced in a module": {[]uint32{
+			0x27bdffe0, // addiu sp,sp,-32
+			0xafbf001c, // sw ra,28(sp)
+			0x03e00825, // move at,ra
+			0x0060f809, // jalr v1
+			0x27bdfff8, // addiu sp,sp,-8
+			0x0c1309a0, // jal
+			0x00000000,
+		}, 32, 28, true},
+		"address kept twice": {[]uint32{0x27bdffa8, 0xafbf0054, 0xafbf0038, 0x0c045668, 0}, 88, 84, true},
+		"64 bits":            {[]uint32{0x67bdffb0, 0xffbf0048, 0x0c045668, 0}, 80, 72, true},
+		"late":               {[]uint32{0x10800010, 0, 0x27bdffe0, 0xafbf001c, 0x0c045668, 0}, 32, 28, true},
+		"leaf":               {[]uint32{0x27bdfff0, 0xafa40004}, 16, 0, false},
+		"none":               {nil, 0, 0, false},
+		"outside":            {[]uint32{0x27bdfff0, 0xafbf0010}, 16, 16, false},
 	} {
 		size, ret, ok := text{order}.Frame(words(order, c.code...))
 		if ok != c.ok || ok && (size != c.size || ret != c.ret) {

@@ -55,6 +55,7 @@ func SH4() *arch.Arch {
 			Package:  "qemu-system-misc",
 			Machine:  "r2d",
 			Console:  "ttySC1,115200",
+			Serial:   1,
 			Append:   "noiotrap",
 			RAM:      "r2d.sdram",
 			CPUs:     1,

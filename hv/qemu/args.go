@@ -27,12 +27,15 @@ func arguments(cfg Config, plugin string, fds descriptors) []string {
 		"-chardev", fmt.Sprintf("socket,id=qmp,fd=%d", fds.qmp),
 		"-mon", "chardev=qmp,mode=control",
 		"-chardev", fmt.Sprintf("socket,id=console,fd=%d", fds.console),
-		"-serial", "chardev:console",
 		"-chardev", fmt.Sprintf("socket,id=gdb,fd=%d", fds.gdb),
 		"-gdb", "chardev:gdb",
 		"-plugin", fmt.Sprintf("file=%s,shared=%d", escape(plugin), fds.shared),
 		"-S",
 	}
+	for range q.Serial {
+		args = append(args, "-serial", "null")
+	}
+	args = append(args, "-serial", "chardev:console")
 	if q.RAM == "" {
 		args = append(args, "-machine", "memory-backend="+ramID, "-object",
 			fmt.Sprintf("memory-backend-file,id=%s,size=%d,mem-path=/proc/self/fd/%d,share=on", ramID, cfg.MemoryBytes, fds.ram))

@@ -134,7 +134,8 @@ if ! flock -n 9; then
 	flock 9
 fi
 work=$(mktemp -d "$cache/kernels/tmp.XXXXXX")
-trap 'rm -rf "$work"' EXIT
+# Removing a tree takes time that nobody need wait for.
+trap 'exec 9>&-; rm -rf "$work"' EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 if [ -e "$here/$recipe.sh" ]; then

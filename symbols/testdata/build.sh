@@ -1,8 +1,8 @@
 #!/bin/sh -e
 # SPDX-License-Identifier: Apache-2.0
 # Builds the small ELF files beside it. They are kept, so that the tests need
-# no compiler; rebuild them with Debian's gcc, gcc-powerpc-linux-gnu and
-# binutils when a source changes:
+# no compiler; rebuild them with Debian's gcc, gcc-powerpc-linux-gnu,
+# gcc-mipsel-linux-gnu, gcc-mips64el-linux-gnuabi64 and binutils when a source changes:
 #
 #	amd64.elf    x86-64, linked like a vmlinux, DWARF 5
 #	dwarf4.elf   the same in DWARF 4, without .debug_aranges
@@ -10,11 +10,12 @@
 #	zstd.elf     likewise
 #	split.elf    the same as amd64.elf, with all but the code in split.debug
 #	module.ko    x86-64, not linked
-#	tilegx.ko    the same for TILE-Gx; with scripts/toolchain/tilegx.sh's bin
-#	             folder in PATH, else it is left as it is
+#	mipsel.ko    32-bit, with addends in place (REL)
+#	mips64el.ko  64-bit, with the relocations of MIPS
 #	i386.elf     32-bit
 #	powerpc.elf  32-bit, big-endian
 #	ppc2.elf     the same in DWARF 2, whose bit fields are described otherwise
+#	tilegx.ko    the same as module.ko for TILE-Gx
 cd "$(dirname "$0")"
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
@@ -41,19 +42,26 @@ objcopy --compress-debug-sections=zlib amd64.elf zlib.elf
 objcopy --compress-debug-sections=zstd amd64.elf zstd.elf
 objcopy --only-keep-debug amd64.elf split.debug
 objcopy --strip-all --add-gnu-debuglink=split.debug amd64.elf split.elf
-gcc -c -g -gdwarf-5 -O2 -fno-pic -ffreestanding -ffunction-sections -fdebug-prefix-map="$PWD=." -o "$tmp/one.o" one.c
-gcc -c -g -gdwarf-5 -O2 -fno-pic -ffreestanding -ffunction-sections -fdebug-prefix-map="$PWD=." -o "$tmp/two.o" two.c
-ld -r --build-id=0xffeeddccbbaa99887766554433221100ffeeddcc -o module.ko "$tmp/one.o" "$tmp/two.o"
-if command -v tilegx-linux-gcc >/dev/null; then
+
+# module PREFIX OUTPUT CFLAGS...
+module() {
+	prefix=$1 out=$2
+	shift 2
 	for f in one two; do
-		tilegx-linux-gcc -c -g -gdwarf-5 -O2 -fno-pic -ffreestanding -ffunction-sections \
-			-fdebug-prefix-map="$PWD=." -o "$tmp/$f.o" $f.c
+		"${prefix}gcc" -c -g -gdwarf-5 -O2 -fno-pic -ffreestanding -ffunction-sections \
+			-fdebug-prefix-map="$PWD=." "$@" -o "$tmp/$f.o" "$f.c"
 	done
-	tilegx-linux-ld -r --build-id=0xffeeddccbbaa99887766554433221100ffeeddcc -o tilegx.ko "$tmp/one.o" "$tmp/two.o"
-fi
+	"${prefix}ld" -r --build-id=0xffeeddccbbaa99887766554433221100ffeeddcc -o "$out" "$tmp/one.o" "$tmp/two.o"
+}
+
+module "" module.ko
+module mipsel-linux-gnu- mipsel.ko -mno-abicalls -G0
+module mips64el-linux-gnuabi64- mips64el.ko -mno-abicalls -G0
+# The bin folder of scripts/toolchain/tilegx.sh's compiler must be in PATH.
+module tilegx-linux- tilegx.ko
 emulation="-m elf_i386"
 build "" i386.elf c1000000 -gdwarf-5 -m32 -fno-omit-frame-pointer
 emulation=
 build powerpc-linux-gnu- powerpc.elf c0000000 -gdwarf-5
 build powerpc-linux-gnu- ppc2.elf c0000000 -gdwarf-2 -gstrict-dwarf
-chmod 644 ./*.elf split.debug ./*.ko
+chmod 644 ./*.elf ./*.ko split.debug

@@ -21,12 +21,16 @@ func boot(t *testing.T, g *Guest, cpus int, script string, modules ...Built) str
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	command := exec.CommandContext(ctx, qemu, "-M", machine.Machine, "-m", "512", "-smp", fmt.Sprint(cpus),
-		"-nodefaults", "-display", "none", "-serial", "stdio", "-no-reboot",
+		"-nodefaults", "-display", "none", "-no-reboot",
 		"-kernel", g.Kernel, "-initrd", Initramfs(t, g, script, modules...),
 		"-append", "console="+machine.Console+" "+machine.Append+" quiet panic=-1")
 	if g.DTB != "" {
 		command.Args = append(command.Args, "-dtb", g.DTB)
 	}
+	for range machine.Serial {
+		command.Args = append(command.Args, "-serial", "null")
+	}
+	command.Args = append(command.Args, "-serial", "stdio")
 	if machine.CPU != "" {
 		command.Args = append(command.Args, "-cpu", machine.CPU)
 	}

@@ -32,6 +32,7 @@ func Leaklabs() []Leaklab {
 		{"i386", "qemu-system-i386", 1, "i686-linux-gnu-", "i386-6.1"},
 		{"arm64", "qemu-system-aarch64", 2, "aarch64-linux-gnu-", "arm64-6.1-cloud"},
 		{"s390x", "qemu-system-s390x", 2, "s390x-linux-gnu-", "s390x-6.1"},
+		{"mips", "qemu-system-mips", 1, "mips-linux-gnu-", "mips-6.1"},
 		{"tilegx", "", 2, "tilegx-linux-", "tilegx.sh"},
 	}
 }

@@ -72,7 +72,11 @@ static pte_t *pte_of(unsigned long va)
 	}
 }
 
-void map_page(unsigned long va, pte_t leaf) { *pte_of(va) = leaf; }
+void map_page(unsigned long va, pte_t leaf)
+{
+	*pte_of(va) = leaf;
+	arch_flush_tlb(va); /* some keep also that there is nothing */
+}
 
 void unmap_page(unsigned long va)
 {
@@ -101,7 +105,9 @@ void paging_init(void)
 	max_low_pfn = (PHYS_OFFSET + RAM_SIZE) >> PAGE_SHIFT;
 	high_memory = __va(max_low_pfn << PAGE_SHIFT);
 	clear_table(swapper_pg_dir, 0);
+#ifndef UNMAPPED_DIRECT_MAP /* in need of no tables */
 	map_range(PAGE_OFFSET, PHYS_OFFSET, RAM_SIZE);
+#endif
 	if (__pa_symbol(_text) != __pa(_text))
 		map_range((unsigned long)_text, __pa_symbol(_text), _end - _text);
 	map_range(VMEMMAP_START, __pa(memblock_alloc(map_size, PAGE_SIZE)), map_size);

@@ -5,6 +5,7 @@
 u64 jiffies_64;
 char init_stack[THREAD_SIZE] __section(".data..init_stack") __aligned(THREAD_SIZE);
 struct task_struct init_task = {
+	.thread_info.task = &init_task,
 	.stack = init_stack,
 	.flags = PF_KTHREAD,
 	.comm = "swapper/0",
@@ -50,6 +51,7 @@ static noinline struct task_struct *copy_process(const char *comm)
 	memset(p, 0, sizeof(*p));
 	p->stack = vmalloc(THREAD_SIZE);
 	memset(p->stack, 0, THREAD_SIZE);
+	p->thread_info.task = p;
 	p->flags = PF_KTHREAD;
 	for (int i = 0; comm[i] && i < TASK_COMM_LEN - 1; i++)
 		p->comm[i] = comm[i];

@@ -1,6 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "link.h"
 
+/* Where the entry runs: mostly at its physical address. */
+#ifndef ENTRY_OFFSET
+#define ENTRY_OFFSET LOAD_OFFSET
+#endif
+
 ENTRY(phys_entry)
 
 PHDRS
@@ -56,7 +61,7 @@ SECTIONS
 	__bss_stop = .;
 	_end = .;
 
-	phys_entry = _start - LOAD_OFFSET;
+	phys_entry = _start - ENTRY_OFFSET;
 
 	/DISCARD/ : { *(.comment .eh_frame .note.GNU-stack .note.gnu.property .interp .dynamic) }
 }
