@@ -14,6 +14,7 @@
 #   vmlinux    its debug symbols (ELF)
 #   build      where to point "make -C" to build a module
 #   busybox    for a foreign guest: its static busybox
+# A guest that Debian has no kernel for is built: see scripts/kernels/build.sh.
 #
 # Packages of a foreign architecture come through lists of its own, in the
 # cache: the machine's apt is not told of the architecture.
@@ -232,6 +233,7 @@ fetch() {
 		rm "$temp/headers.deb"
 	done
 	make_relocatable
+	rm -rf "$temp/new/tree/usr/share" "$temp/new/tree/lib"
 	ln -s "tree/usr/src/linux-headers-$release" "$temp/new/build"
 	if [ -n "$foreign" ]; then
 		download busybox busybox-static

@@ -15,6 +15,7 @@
 #   target, image   what make makes besides vmlinux, and what QEMU boots of it
 #   folder     the architecture's in the sources (arch/*)
 #   cpus       how many the guest is tested with, at most
+#   stays      not empty if its machine goes on when it powers off
 #   gcc        the compiler's name behind the prefix
 describe() {
 	compiler=() cross= image=vmlinuz recipe= metas=()
@@ -93,7 +94,7 @@ describe() {
 }
 
 describe_built() {
-	debian= target= image=vmlinux cpus=1 gcc=gcc-12
+	debian= target= image=vmlinux cpus=1 stays= gcc=gcc-12
 	recipe=${1%%-*} source=linux-source-${1#*-}
 	case $1 in
 	ppc32-6.1)
@@ -115,7 +116,7 @@ describe_built() {
 		compiler=(gcc-12-sh4-linux-gnu gcc-12-plugin-dev-sh4-linux-gnu g++ libgmp-dev)
 		emulator=qemu-system-sh4 qemu=qemu-system-misc ;;
 	microblaze-6.1)
-		karch=microblaze cross=microblaze-linux- gcc=gcc
+		karch=microblaze cross=microblaze-linux- gcc=gcc stays=1
 		compiler=(g++ libgmp-dev libmpfr-dev libmpc-dev)
 		emulator=qemu-system-microblaze qemu=qemu-system-misc ;;
 	*)

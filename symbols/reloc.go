@@ -33,10 +33,10 @@ func relocSizes(m elf.Machine) map[uint32]int {
 		return map[uint32]int{uint32(elf.R_390_64): 8, uint32(elf.R_390_32): 4}
 	case elf.EM_SH:
 		return map[uint32]int{1: 4} // R_SH_DIR32
-	case elf.EM_TILEGX:
-		return map[uint32]int{1: 8, 2: 4} // R_TILEGX_64, R_TILEGX_32
 	case elf.EM_SPARCV9:
 		return map[uint32]int{uint32(elf.R_SPARC_64): 8, uint32(elf.R_SPARC_UA64): 8, uint32(elf.R_SPARC_32): 4, uint32(elf.R_SPARC_UA32): 4}
+	case elf.EM_TILEGX:
+		return map[uint32]int{1: 8, 2: 4} // R_TILEGX_64, R_TILEGX_32
 	}
 	return nil
 }

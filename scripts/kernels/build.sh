@@ -84,6 +84,7 @@ write_manifest() {
 		compiler=$cc
 		emulator=$emulator
 		cpus=$cpus
+		stays=$stays
 	END
 	mv "$work/manifest" "$out/manifest"
 }

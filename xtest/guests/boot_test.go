@@ -34,12 +34,31 @@ func boot(t *testing.T, g *Guest, cpus int, script string, modules ...Built) str
 	if machine.CPU != "" {
 		command.Args = append(command.Args, "-cpu", machine.CPU)
 	}
-	var console bytes.Buffer
+	console := ended{stay: !g.Stays, end: cancel}
 	command.Stdout, command.Stderr = &console, &console
-	if err := command.Run(); err != nil {
+	if err := command.Run(); err != nil && !console.seen {
 		t.Fatalf("%s: %v\n%s", g.Name, err, console.Bytes())
 	}
 	return console.String()
+}
+
+// ended is a console that ends a guest which cannot do so, shortly after it
+// said that it would.
+type ended struct {
+	bytes.Buffer
+	stay, seen bool
+	end        func()
+}
+
+func (e *ended) Write(b []byte) (int, error) {
+	n, err := e.Buffer.Write(b)
+	for _, last := range []string{MarkDown, "Kernel panic", "crash: ", "reboot: "} {
+		if !e.stay && !e.seen && bytes.Contains(e.Bytes(), []byte(last)) {
+			e.seen = true
+			time.AfterFunc(2*time.Second, e.end)
+		}
+	}
+	return n, err
 }
 
 // The modules load, plant what they say, and do the kernel no harm.

@@ -33,6 +33,8 @@ type Guest struct {
 	// KernelArch is what the kernel's makefiles call its architecture, empty
 	// for this machine's; Cross is the prefix of its compiler and binutils.
 	KernelArch, Cross string
+	// Stays says that the guest's machine goes on when the guest powers off.
+	Stays bool
 	// Compiler is the C compiler for modules; empty for what Headers or the
 	// kernel's makefiles say.
 	Compiler string
@@ -87,6 +89,7 @@ func Open(name string) (*Guest, error) {
 		KernelArch: manifest["karch"],
 		Cross:      manifest["cross"],
 		Compiler:   manifest["compiler"],
+		Stays:      manifest["stays"] != "",
 		Emulator:   manifest["emulator"],
 		CPUs:       manyCPUs,
 	}
@@ -189,13 +192,19 @@ func check(t testing.TB, err error) {
 	switch {
 	case err == nil:
 	case errors.As(err, &missing) && os.Getenv("LEAKVISOR_REQUIRE_GUESTS") != "1":
-		if err := countSkip(t.Name(), missing.Thing); err != nil {
-			t.Errorf("cannot count a skip: %v", err)
-		}
-		t.Skip(missing)
+		skip(t, missing)
 	default:
 		t.Fatal(err)
 	}
+}
+
+// skip skips a test, and counts that.
+func skip(t testing.TB, missing *MissingError) {
+	t.Helper()
+	if err := countSkip(t.Name(), missing.Thing); err != nil {
+		t.Errorf("cannot count a skip: %v", err)
+	}
+	t.Skip(missing)
 }
 
 // countSkip appends one short line, which the system writes in one piece, so
