@@ -29,6 +29,7 @@ const (
 	recordAlign   = 64
 	maxLevels     = 6
 	maxPieces     = 16
+	maxLinear     = 12
 
 	planBytes = 8 << 20  // untouched pages of it cost nothing
 	ringBytes = 32 << 20 // a boot's rate fills it in several seconds
@@ -85,6 +86,9 @@ type pagingRow struct {
 	frame                             uint64
 	extraMask                         uint64
 	level                             [maxLevels]levelRow
+	linear                            uint32
+	_                                 uint32
+	segment                           [maxLinear]arch.Segment
 }
 
 type levelRow struct {

@@ -17,6 +17,7 @@
 #define MAX_ARRAY 4096 /* words of an array */
 #define ARGS 6
 #define MAX_LEVELS 6   /* of page tables */
+#define MAX_LINEAR 12  /* segments without page tables */
 #define MAX_PIECES 16  /* of guest RAM */
 #define NONE 0xff      /* no such register */
 #define ZERO 0xfe      /* a register that is always zero */
@@ -78,7 +79,7 @@ struct match { uint64_t mask, value; }; /* (v & mask) == value; never if mask is
 
 /* Page tables as arch.Paging describes them, the outermost level first. */
 struct paging {
-	uint32_t nlevels; /* 0: not known, memory is read through QEMU */
+	uint32_t nlevels; /* 0: not known, what they map is read through QEMU */
 	uint8_t entry_size, canonical;
 	uint8_t root, extra; /* registers; extra may be NONE */
 	uint64_t high;       /* what an address has above the bits of the tables, if not canonical */
@@ -89,6 +90,9 @@ struct paging {
 		uint64_t frame;
 		uint32_t shift, bits;
 	} levels[MAX_LEVELS];
+	/* Where physical memory from address zero on is mapped without tables. */
+	uint32_t nlinear, pad;
+	struct segment { uint64_t start, end; } linear[MAX_LINEAR];
 };
 
 /* Offsets are from the plan's own start. */
