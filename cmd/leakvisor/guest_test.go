@@ -286,7 +286,13 @@ func judge(t *testing.T, rep *report.Report, plants []guests.Plant) {
 	if leaks == 0 {
 		t.Error("nothing was planted")
 	}
-	if t.Logf("hidden by chance: %q", hidden); len(hidden) > leaks/6 {
+	// What hangs together ("cycle10.3") is hidden by one word.
+	words := map[string]bool{}
+	for _, name := range hidden {
+		group, _, _ := strings.Cut(name, ".")
+		words[group] = true
+	}
+	if t.Logf("hidden by chance: %q", hidden); len(words) > leaks/6 {
 		t.Errorf("%d of %d leaks are not reported", len(hidden), leaks)
 	}
 	for i := range rep.Orphans {
