@@ -35,8 +35,8 @@ type function struct {
 type translator struct {
 	out    strings.Builder
 	fn     function
-	before string // the line before the one that is being translated
-	skip   bool   // a section that is left out
+	before []string // the lines before the one that is being translated
+	skip   bool     // a section that is left out
 }
 
 // translate turns GCC's assembly for rv32e into Meta's.
@@ -51,7 +51,7 @@ func translate(text string) (string, error) {
 	}
 	for i, line := range lines {
 		var err error
-		t.before = lines[max(i-1, 0)]
+		t.before = lines[:i]
 		switch s := strings.TrimSpace(line); {
 		case s == "" || s[0] == '#':
 		case strings.HasSuffix(s, ":"):
@@ -121,7 +121,7 @@ func (t *translator) begin(name string, lines []string) error {
 		if !moves(op, args) {
 			continue
 		}
-		n, err := step(op, args, lines[max(i-1, 0)])
+		n, err := step(op, args, lines[:i])
 		if err != nil {
 			return err
 		}
@@ -137,17 +137,32 @@ func moves(op string, args []string) bool {
 	return (op == "addi" || op == "add") && args[0] == "sp" && args[1] == "sp"
 }
 
-// step is by how many bytes it does so. A number too large for it is loaded
-// just before.
-func step(op string, args []string, before string) (int, error) {
+// step is by how many bytes it does so. A number too large for it is made in a
+// register by the lines just before.
+func step(op string, args, before []string) (int, error) {
 	if op == "addi" {
 		return strconv.Atoi(args[2])
 	}
-	load, number := split(strings.TrimSpace(before))
-	if load != "li" || number[0] != args[2] {
-		return 0, fmt.Errorf("sp moves by %s: %w", args[2], errUnknown)
+	sum := 0
+	for len(before) > 0 {
+		last := len(before) - 1
+		op, made := split(strings.TrimSpace(before[last]))
+		before = before[:last]
+		number := made[1]
+		if op == "addi" && made[1] == args[2] {
+			number = made[2]
+		} else if op != "li" {
+			break
+		}
+		n, err := strconv.Atoi(number)
+		if err != nil || made[0] != args[2] {
+			break
+		}
+		if sum += n; op == "li" {
+			return sum, nil
+		}
 	}
-	return strconv.Atoi(number[1])
+	return 0, fmt.Errorf("sp moves by %s: %w", args[2], errUnknown)
 }
 
 // moveStack moves it by so many bytes: all of the frame is made by the first step

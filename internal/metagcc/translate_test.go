@@ -31,13 +31,13 @@ func TestTranslate(t *testing.T) {
 		},
 		"a frame in two steps": {
 			[]string{
-				"addi\tsp,sp,-16", "sw\tra,12(sp)", "sw\ts0,8(sp)", "li\tt0,-4096", "add\tsp,sp,t0", "sw\ta0,0(sp)",
-				"sw\tra,4092(sp)", "li\tt0,4096", "add\tsp,sp,t0", "lw\ts0,8(sp)", "lw\tra,12(sp)", "addi\tsp,sp,16",
+				"addi\tsp,sp,-16", "sw\tra,12(sp)", "sw\ts0,8(sp)", "li\tt0,-4096", "addi\tt0,t0,-16", "add\tsp,sp,t0", "sw\ta0,0(sp)",
+				"sw\tra,4108(sp)", "li\tt0,4112", "add\tsp,sp,t0", "lw\ts0,8(sp)", "lw\tra,12(sp)", "addi\tsp,sp,16",
 			},
 			[]string{
-				"MOV\tD0FrT,A0FrP", "SETL\t[A0StP++],D0FrT,D1RtP", "SUB\tA0FrP,A0StP,#8", "ADD\tA0StP,A0StP,#4112",
-				"SETD\t[A0StP+#-8],D0.5", "MOV\tD0.6,#-4096", "MOV\tA0.2,A0StP", "ADD\tA0.2,A0.2,#-4112", "SETD\t[A0.2],D1Ar1",
-				"SETD\t[A0StP+#-20],D1RtP", "MOV\tD0.6,#4096", "GETD\tD0.5,[A0StP+#-8]",
+				"MOV\tD0FrT,A0FrP", "SETL\t[A0StP++],D0FrT,D1RtP", "SUB\tA0FrP,A0StP,#8", "ADD\tA0StP,A0StP,#4128",
+				"SETD\t[A0StP+#-8],D0.5", "MOV\tD0.6,#-4096", "ADD\tD0.6,D0.6,#-16", "MOV\tA0.2,A0StP", "ADD\tA0.2,A0.2,#-4128", "SETD\t[A0.2],D1Ar1",
+				"SETD\t[A0StP+#-20],D1RtP", "MOV\tD0.6,#4112", "GETD\tD0.5,[A0StP+#-8]",
 				"GETL\tD0FrT,D1RtP,[A0FrP]", "MOV\tA0StP,A0FrP", "MOV\tA0FrP,D0FrT",
 			},
 		},
@@ -100,6 +100,7 @@ func TestRefused(t *testing.T) {
 		"a division":           fn("rem\ta0,a0,a1"),
 		"an unknown register":  fn("mv\ta0,a6"),
 		"a larger frame again": fn("addi\tsp,sp,-16", "addi\tsp,sp,16", "addi\tsp,sp,-32"),
+		"another's step":       fn("addi\tsp,sp,-16", "li\tt1,-4096", "addi\tt0,t0,-16", "add\tsp,sp,t0"),
 		"a step not known":     fn("addi\tsp,sp,-16", "sub\tt0,a0,a1", "add\tsp,sp,t0"),
 		"arguments on a stack": fn("addi\tsp,sp,-16", "lw\ta0,16(sp)"),
 		"another frame's size": fn("addi\tsp,sp,-16", "addi\tsp,sp,32"),
