@@ -69,7 +69,7 @@ static const uint8_t *translate(const struct vcpu *v, uint64_t addr, uint64_t *l
 
 	for (unsigned i = 0; i < t->nlinear; i++)
 		if (addr >= t->linear[i].start && addr < t->linear[i].end)
-			return physical(addr - t->linear[i].start, left);
+			return physical(addr - t->linear[i].start + t->linear[i].phys, left);
 	if (!t->nlevels)
 		return NULL;
 	int64_t sign = (int64_t)addr >> (top->shift + top->bits - 1);

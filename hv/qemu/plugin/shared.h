@@ -90,9 +90,9 @@ struct paging {
 		uint64_t frame;
 		uint32_t shift, bits;
 	} levels[MAX_LEVELS];
-	/* Where physical memory from address zero on is mapped without tables. */
+	/* What is mapped without tables, from the physical address phys on. */
 	uint32_t nlinear, pad;
-	struct segment { uint64_t start, end; } linear[MAX_LINEAR];
+	struct segment { uint64_t start, end, phys; } linear[MAX_LINEAR];
 };
 
 /* Offsets are from the plan's own start. */
