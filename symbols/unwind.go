@@ -60,7 +60,7 @@ func (u *unwinder) Unwind(seq uint64, pc, sp guestmem.GVA, fp uint64, stack []by
 
 // Unwinder returns the way to unwind that the kernel is built for: by ORC
 // tables, else by those of ARM's exception handling ABI, else by back
-// chains, frame pointers, the functions' code or .debug_frame. It wraps ErrNotFound where there is none.
+// chains, the functions' code, frame pointers or .debug_frame. It wraps ErrNotFound where there is none.
 func (s *Space) Unwinder() (Unwinder, error) {
 	a := s.im.arch
 	orc, err := newORCUnwinder(s)
@@ -84,15 +84,15 @@ func (s *Space) Unwinder() (Unwinder, error) {
 	if !known(err) {
 		return nil, err
 	}
-	if s.im.keepsFramePointers() {
-		return &unwinder{a, "frame pointers", newFrameWalker(s)}, nil
-	}
 	reader, err := newPrologueReader(s)
 	if err == nil {
 		return &unwinder{a, "prologues", reader}, nil
 	}
 	if !known(err) {
 		return nil, err
+	}
+	if s.im.keepsFramePointers() {
+		return &unwinder{a, "frame pointers", newFrameWalker(s)}, nil
 	}
 	cfi, err := newCFIUnwinder(s)
 	if err != nil {
