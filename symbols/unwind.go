@@ -60,7 +60,8 @@ func (u *unwinder) Unwind(seq uint64, pc, sp guestmem.GVA, fp uint64, stack []by
 
 // Unwinder returns the way to unwind that the kernel is built for: by ORC
 // tables, else by those of ARM's exception handling ABI, else by back
-// chains, the functions' code, frame pointers or .debug_frame. It wraps ErrNotFound where there is none.
+// chains, the functions' code where frame pointers make no chain, frame pointers
+// or .debug_frame. It wraps ErrNotFound where there is none.
 func (s *Space) Unwinder() (Unwinder, error) {
 	a := s.im.arch
 	orc, err := newORCUnwinder(s)

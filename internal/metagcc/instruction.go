@@ -36,6 +36,13 @@ var errUnknown = errors.New("this instruction is not known")
 // instruction translates one.
 func (t *translator) instruction(s string) error {
 	op, args := split(s)
+	if moves(op, args) {
+		n, err := step(op, args, t.before)
+		if err != nil {
+			return err
+		}
+		return t.moveStack(n)
+	}
 	if m, ok := loads[op]; ok {
 		return t.memory(m, args, extend[op])
 	}
@@ -107,9 +114,11 @@ func (t *translator) other(op string, args []string) error {
 		t.takeResult()
 	case "tail", "j":
 		t.emit("B\t%s", args[0])
+		t.left()
 	case "ret":
 		t.returnResult()
 		t.emit("MOV\tPC,D1RtP")
+		t.left()
 	case "jr":
 		r, err := reg(args[0])
 		if err != nil {
@@ -119,6 +128,7 @@ func (t *translator) other(op string, args []string) error {
 			t.returnResult()
 		}
 		t.emit("MOV\tPC,%s", r)
+		t.left()
 	case "ebreak":
 		t.emit("SWITCH\t#0")
 	default:
@@ -131,13 +141,10 @@ func (t *translator) other(op string, args []string) error {
 func (t *translator) memory(op string, args []string, extend string) error {
 	offset, base, ok := strings.Cut(strings.TrimSuffix(args[1], ")"), "(")
 	n, err := strconv.Atoi(offset)
-	if err != nil || !ok {
+	if ok && err != nil {
 		return errUnknown
 	}
-	if args[0] == "ra" {
-		if base != "sp" || !t.fn.record {
-			return errUnknown
-		}
+	if args[0] == "ra" && args[1] == t.fn.record {
 		return nil // the record has it
 	}
 	value, err := t.source(args[0], spare0)
@@ -146,17 +153,25 @@ func (t *translator) memory(op string, args []string, extend string) error {
 	}
 	place := ""
 	size := sizes[op]
-	if base == "sp" {
-		place = fmt.Sprintf("[A0StP+#%d]", t.bottom(n))
+	if !ok {
+		t.emit("MOVT\t%s,#HI(%s)", spareAddress, args[1])
+		t.emit("ADD\t%s,%s,#LO(%s)", spareAddress, spareAddress, args[1])
+		place = "[" + spareAddress + "]"
 	} else {
-		b, err := reg(base)
-		if err != nil {
+		b, lowest := "A0StP", -2048
+		if base == "sp" {
+			if n = t.bottom(n); n >= 0 {
+				return errors.New("the caller's frame")
+			}
+		} else if b, err = reg(base); err != nil {
 			return err
+		} else {
+			lowest = -32 * size
 		}
 		switch {
 		case n == 0:
 			place = "[" + b + "]"
-		case n%size == 0 && n/size >= -32 && n/size < 32:
+		case n%size == 0 && n >= lowest && n < 32*size:
 			place = fmt.Sprintf("[%s+#%d]", b, n)
 		default:
 			t.emit("MOV\t%s,%s", spareAddress, b)
@@ -207,15 +222,6 @@ func (t *translator) operateImmediate(op string, args []string) error {
 	}
 	n := int(v)
 	switch {
-	case op == "ADD" && args[0] == "sp" && args[1] == "sp":
-		if n < 0 {
-			t.enter()
-		} else if (n+7)&^7 != t.fn.frame {
-			return fmt.Errorf("a frame of %d bytes", n)
-		} else {
-			t.leave()
-		}
-		return nil
 	case args[0] == "sp":
 		return errUnknown
 	case op == "ADD":

@@ -11,7 +11,7 @@ import (
 )
 
 // gcc is the compiler below; translated are its options for what is
-// translated.
+// translated, unless others are given.
 const gcc = "riscv64-linux-gnu-gcc-12"
 
 var translated = []string{
@@ -113,7 +113,7 @@ func (c *command) assembly(temp, to string) error {
 	if strings.HasSuffix(input, ".S") {
 		return execute(gcc, append(append([]string{"-E", "-P", "-o", to}, c.options...), input)...)
 	}
-	options := append(append([]string{"-S", "-o", temp}, c.options...), translated...)
+	options := append(append([]string{"-S", "-o", temp}, translated...), c.options...)
 	if err := execute(gcc, append(options, input)...); err != nil {
 		return err
 	}

@@ -18,20 +18,25 @@ const (
 	spareAddress   = "A0.2"
 )
 
-// recordSize is sizeof(struct metag_frame).
-const recordSize = 8
+// recordSize is sizeof(struct metag_frame), stackAlign that of Meta's stack.
+const (
+	recordSize = 8
+	stackAlign = 8
+)
 
 // function is what is known of the one that is being translated.
 type function struct {
 	name   string
-	frame  int  // size in bytes, as Meta's stack is aligned
-	record bool // it saves the return address
+	frame  int    // its frame's size in bytes
+	depth  int    // how far below its value at entry RISC-V's sp is, in bytes
+	record string // where it saves the return address, if it does
 }
 
 type translator struct {
-	out  strings.Builder
-	fn   function
-	skip bool // a section that is left out
+	out    strings.Builder
+	fn     function
+	before string // the line before the one that is being translated
+	skip   bool   // a section that is left out
 }
 
 // translate turns GCC's assembly for rv32e into Meta's.
@@ -46,6 +51,7 @@ func translate(text string) (string, error) {
 	}
 	for i, line := range lines {
 		var err error
+		t.before = lines[max(i-1, 0)]
 		switch s := strings.TrimSpace(line); {
 		case s == "" || s[0] == '#':
 		case strings.HasSuffix(s, ":"):
@@ -98,30 +104,74 @@ func (t *translator) directive(s string) {
 	t.raw("\t" + name + "\t" + rest)
 }
 
-// begin looks at what a function does.
+// begin looks at what a function does: its frame is what all steps before the
+// first one back make.
 func (t *translator) begin(name string, lines []string) error {
 	t.fn = function{name: name}
-	for _, line := range lines {
+	back := false
+	for i, line := range lines {
 		s := strings.TrimSpace(line)
 		if strings.HasPrefix(s, ".size\t"+name) {
 			break
 		}
 		op, args := split(s)
-		switch {
-		case op == "sw" && args[0] == "ra":
-			t.fn.record = true
-		case op == "addi" && args[0] == "sp" && args[1] == "sp" && strings.HasPrefix(args[2], "-"):
-			if t.fn.frame != 0 {
-				return fmt.Errorf("%s makes its frame twice", name)
-			}
-			n, err := strconv.Atoi(args[2][1:])
-			if err != nil {
-				return err
-			}
-			t.fn.frame = (n + 7) &^ 7
+		if op == "sw" && args[0] == "ra" && t.fn.record == "" {
+			t.fn.record = args[1]
+		}
+		if !moves(op, args) {
+			continue
+		}
+		n, err := step(op, args, lines[max(i-1, 0)])
+		if err != nil {
+			return err
+		}
+		if back = back || n > 0; !back {
+			t.fn.frame -= n
 		}
 	}
 	return nil
+}
+
+// moves tells whether an instruction moves the stack pointer.
+func moves(op string, args []string) bool {
+	return (op == "addi" || op == "add") && args[0] == "sp" && args[1] == "sp"
+}
+
+// step is by how many bytes it does so. A number too large for it is loaded
+// just before.
+func step(op string, args []string, before string) (int, error) {
+	if op == "addi" {
+		return strconv.Atoi(args[2])
+	}
+	load, number := split(strings.TrimSpace(before))
+	if load != "li" || number[0] != args[2] {
+		return 0, fmt.Errorf("sp moves by %s: %w", args[2], errUnknown)
+	}
+	return strconv.Atoi(number[1])
+}
+
+// moveStack moves it by so many bytes: all of the frame is made by the first step
+// and left by the last.
+func (t *translator) moveStack(n int) error {
+	if n < 0 && t.fn.depth == 0 {
+		t.enter()
+	}
+	t.fn.depth -= n
+	switch {
+	case t.fn.depth < 0 || t.fn.depth > t.fn.frame:
+		return fmt.Errorf("%d bytes of a frame of %d", t.fn.depth, t.fn.frame)
+	case n > 0 && t.fn.depth == 0:
+		t.leave()
+	}
+	return nil
+}
+
+// left is after a function's end, of which it may have several: the rest is in
+// its frame again.
+func (t *translator) left() {
+	if t.fn.depth == 0 {
+		t.fn.depth = t.fn.frame
+	}
 }
 
 // split takes an instruction apart.
@@ -154,21 +204,23 @@ func (t *translator) source(name, spare string) (string, error) {
 }
 
 // bottom is how far below A0StP an offset from RISC-V's sp is, in bytes.
-func (t *translator) bottom(offset int) int { return offset - t.fn.frame }
+func (t *translator) bottom(offset int) int { return offset - t.fn.depth }
+
+func (t *translator) aligned() int { return (t.fn.frame + stackAlign - 1) &^ (stackAlign - 1) }
 
 // enter makes the frame: from the record, if there is one, upward.
 func (t *translator) enter() {
-	if t.fn.record {
+	if t.fn.record != "" {
 		t.emit("MOV\tD0FrT,A0FrP")
 		t.emit("SETL\t[A0StP++],D0FrT,D1RtP")
 		t.emit("SUB\tA0FrP,A0StP,#%d", recordSize)
 	}
-	t.emit("ADD\tA0StP,A0StP,#%d", t.fn.frame)
+	t.emit("ADD\tA0StP,A0StP,#%d", t.aligned())
 }
 
 func (t *translator) leave() {
-	if !t.fn.record {
-		t.emit("SUB\tA0StP,A0StP,#%d", t.fn.frame)
+	if t.fn.record == "" {
+		t.emit("SUB\tA0StP,A0StP,#%d", t.aligned())
 		return
 	}
 	t.emit("GETL\tD0FrT,D1RtP,[A0FrP]")

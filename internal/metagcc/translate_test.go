@@ -19,8 +19,8 @@ func TestTranslate(t *testing.T) {
 			[]string{"addi\tsp,sp,-12", "sw\tra,8(sp)", "sw\ts0,4(sp)", "call\t_g", "lw\ts0,4(sp)", "lw\tra,8(sp)", "addi\tsp,sp,12", "jr\tra"},
 			[]string{
 				"MOV\tD0FrT,A0FrP", "SETL\t[A0StP++],D0FrT,D1RtP", "SUB\tA0FrP,A0StP,#8", "ADD\tA0StP,A0StP,#16",
-				"SETD\t[A0StP+#-12],D0.5", "CALLR\tD1RtP,_g", "MOV\tD1Ar1,D0Re0", "MOV\tD0Ar2,D1Re0",
-				"GETD\tD0.5,[A0StP+#-12]",
+				"SETD\t[A0StP+#-8],D0.5", "CALLR\tD1RtP,_g", "MOV\tD1Ar1,D0Re0", "MOV\tD0Ar2,D1Re0",
+				"GETD\tD0.5,[A0StP+#-8]",
 				"GETL\tD0FrT,D1RtP,[A0FrP]", "MOV\tA0StP,A0FrP", "MOV\tA0FrP,D0FrT",
 				"MOV\tD0Re0,D1Ar1", "MOV\tD1Re0,D0Ar2", "MOV\tPC,D1RtP",
 			},
@@ -28,6 +28,29 @@ func TestTranslate(t *testing.T) {
 		"a leaf's frame": {
 			[]string{"addi\tsp,sp,-1024", "mv\ta5,sp", "addi\ta0,sp,4", "addi\tsp,sp,1024"},
 			[]string{"ADD\tA0StP,A0StP,#1024", "MOV\tD0Ar6,A0StP", "ADD\tD0Ar6,D0Ar6,#-1024", "MOV\tD1Ar1,A0StP", "ADD\tD1Ar1,D1Ar1,#-1020", "SUB\tA0StP,A0StP,#1024"},
+		},
+		"a frame in two steps": {
+			[]string{
+				"addi\tsp,sp,-16", "sw\tra,12(sp)", "sw\ts0,8(sp)", "li\tt0,-4096", "add\tsp,sp,t0", "sw\ta0,0(sp)",
+				"sw\tra,4092(sp)", "li\tt0,4096", "add\tsp,sp,t0", "lw\ts0,8(sp)", "lw\tra,12(sp)", "addi\tsp,sp,16",
+			},
+			[]string{
+				"MOV\tD0FrT,A0FrP", "SETL\t[A0StP++],D0FrT,D1RtP", "SUB\tA0FrP,A0StP,#8", "ADD\tA0StP,A0StP,#4112",
+				"SETD\t[A0StP+#-8],D0.5", "MOV\tD0.6,#-4096", "MOV\tA0.2,A0StP", "ADD\tA0.2,A0.2,#-4112", "SETD\t[A0.2],D1Ar1",
+				"SETD\t[A0StP+#-20],D1RtP", "MOV\tD0.6,#4096", "GETD\tD0.5,[A0StP+#-8]",
+				"GETL\tD0FrT,D1RtP,[A0FrP]", "MOV\tA0StP,A0FrP", "MOV\tA0FrP,D0FrT",
+			},
+		},
+		"two ends": {
+			[]string{"addi\tsp,sp,-8", "addi\tsp,sp,8", "jr\tra", "sw\ta0,4(sp)"},
+			[]string{"ADD\tA0StP,A0StP,#8", "SUB\tA0StP,A0StP,#8", "MOV\tD0Re0,D1Ar1", "MOV\tD1Re0,D0Ar2", "MOV\tPC,D1RtP", "SETD\t[A0StP+#-4],D1Ar1"},
+		},
+		"memory at a symbol": {
+			[]string{"lw\ta0,_x", "sh\ta0,_x+2,a4"},
+			[]string{
+				"MOVT\tA0.2,#HI(_x)", "ADD\tA0.2,A0.2,#LO(_x)", "GETD\tD1Ar1,[A0.2]",
+				"MOVT\tA0.2,#HI(_x+2)", "ADD\tA0.2,A0.2,#LO(_x+2)", "SETW\t[A0.2],D1Ar1",
+			},
 		},
 		"memory": {
 			[]string{"lw\ta0,124(a1)", "lw\ta0,128(a1)", "lbu\ta0,-3(a2)", "lh\ta0,2(a0)", "sw\tzero,0(a0)"},
@@ -76,7 +99,9 @@ func TestRefused(t *testing.T) {
 	for name, in := range map[string]string{
 		"a division":           fn("rem\ta0,a0,a1"),
 		"an unknown register":  fn("mv\ta0,a6"),
-		"two frames":           fn("addi\tsp,sp,-16", "addi\tsp,sp,16", "addi\tsp,sp,-16"),
+		"a larger frame again": fn("addi\tsp,sp,-16", "addi\tsp,sp,16", "addi\tsp,sp,-32"),
+		"a step not known":     fn("addi\tsp,sp,-16", "sub\tt0,a0,a1", "add\tsp,sp,t0"),
+		"arguments on a stack": fn("addi\tsp,sp,-16", "lw\ta0,16(sp)"),
 		"another frame's size": fn("addi\tsp,sp,-16", "addi\tsp,sp,32"),
 		"a symbol's low part":  fn("lw\ta0,%lo(x)(a0)"),
 		"too large a number":   fn("li\ta0,4294967296"),

@@ -118,15 +118,22 @@ static long put(const char *s)
 	return call(__NR_write, out, (long)s, length(s), 0, 0);
 }
 
+/* Without a division, for which a compiler may want a library. */
 static void put_number(long n)
 {
-	char digits[24], *p = digits + sizeof(digits);
+	static const int powers[] = { 1000, 100, 10, 1 };
+	char digits[sizeof(powers) / sizeof(*powers) + 1] = "";
+	unsigned int i, at = 0;
 
-	*--p = 0;
-	do
-		*--p = '0' + n % 10;
-	while (n /= 10);
-	put(p);
+	for (i = 0; i < sizeof(powers) / sizeof(*powers); i++) {
+		char digit = '0';
+
+		for (; n >= powers[i] && digit < '9'; n -= powers[i])
+			digit++;
+		if (at || digit > '0' || powers[i] == 1)
+			digits[at++] = digit;
+	}
+	put(digits);
 }
 
 static long number(const char *s)

@@ -90,7 +90,7 @@ struct paging {
 		uint64_t frame;
 		uint32_t shift, bits;
 	} levels[MAX_LEVELS];
-	/* What is mapped without tables, from the physical address phys on. */
+	/* What is mapped without tables, and where its first byte is. */
 	uint32_t nlinear, pad;
 	struct segment { uint64_t start, end, phys; } linear[MAX_LINEAR];
 };
