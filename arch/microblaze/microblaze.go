@@ -39,9 +39,9 @@ func MicroBlazeBE() *arch.Arch {
 			Frame:       0xffff_f000,
 			RootSymbols: []string{"swapper_pg_dir"},
 			TaskTables:  true,
-			// CONFIG_LOWMEM_SIZE, CONFIG_KERNEL_BASE_ADDR
-			Linear:    []arch.Segment{{Start: pageOffset, End: pageOffset + 768<<20, Phys: memory}},
-			LinearEnd: "high_memory",
+			// CONFIG_LOWMEM_SIZE, behind which vmalloc begins, and
+			// CONFIG_KERNEL_BASE_ADDR
+			Linear: []arch.Segment{{Start: pageOffset, End: pageOffset + 768<<20, Phys: memory}},
 		},
 		Linux: arch.Linux{
 			Text:       pageOffset,

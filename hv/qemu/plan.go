@@ -35,6 +35,10 @@ func compilePlan(a *arch.Arch, p *hv.Plan) (*armed, error) {
 		return nil, err
 	}
 	out.addPaging(a)
+	// Where the kernel says how far it goes, other mappings may follow.
+	if t := a.Paging; t != nil && t.LinearEnd == "" && !t.Prefixed && len(t.Linear) <= maxLinear {
+		out.header.nlinear = uint64(copy(out.header.linear[:], t.Linear))
+	}
 	size := p.StackSize
 	if size == 0 {
 		size = a.Linux.StackSize

@@ -29,7 +29,7 @@ const (
 	recordAlign   = 64
 	maxLevels     = 6
 	maxPieces     = 16
-	maxLinear     = 12
+	maxLinear     = 16
 
 	planBytes = 8 << 20  // untouched pages of it cost nothing
 	ringBytes = 32 << 20 // a boot's rate fills it in several seconds
@@ -111,6 +111,8 @@ type planHeader struct {
 	_                                         [3]uint8
 	userIf                                    arch.Match
 	paging                                    pagingRow
+	nlinear                                   uint64
+	linear                                    [maxLinear]arch.Segment
 }
 
 type siteRow struct {

@@ -37,23 +37,23 @@ func boot(t *testing.T, g *Guest, cpus int, script string, modules ...Built) str
 	console := ended{stay: !g.Stays, end: cancel}
 	command.Stdout, command.Stderr = &console, &console
 	if err := command.Run(); err != nil && !console.seen {
-		t.Fatalf("%s: %v\n%s", g.Name, err, console.Bytes())
+		t.Fatalf("%s: %v\n%s", g.Name, err, console.text.Bytes())
 	}
-	return console.String()
+	return console.text.String()
 }
 
 // ended is a console that ends a guest which cannot do so, shortly after it
 // said that it would.
 type ended struct {
-	bytes.Buffer
+	text       bytes.Buffer
 	stay, seen bool
 	end        func()
 }
 
 func (e *ended) Write(b []byte) (int, error) {
-	n, err := e.Buffer.Write(b)
+	n, err := e.text.Write(b)
 	for _, last := range []string{MarkDown, "Kernel panic", "crash: ", "reboot: "} {
-		if !e.stay && !e.seen && bytes.Contains(e.Bytes(), []byte(last)) {
+		if !e.stay && !e.seen && bytes.Contains(e.text.Bytes(), []byte(last)) {
 			e.seen = true
 			time.AfterFunc(2*time.Second, e.end)
 		}

@@ -100,6 +100,24 @@ static const uint8_t *translate(const struct vcpu *v, uint64_t addr, uint64_t *l
 	return NULL;
 }
 
+/* The same where no tables are needed. A software TLB may not have such an
+ * address, and then QEMU does not read it. */
+static const uint8_t *direct(uint64_t addr, uint64_t *left)
+{
+	for (uint64_t i = 0; ram && i < plan->nlinear; i++) {
+		const struct linear *l = &plan->linear[i];
+		const uint8_t *p;
+
+		if (addr < l->start || addr >= l->end)
+			continue;
+		p = physical(addr - l->start + l->phys, left);
+		if (p && l->end - addr < *left)
+			*left = l->end - addr;
+		return p;
+	}
+	return NULL;
+}
+
 /* Reads n bytes at addr, or as far as whole pages can be read. */
 unsigned read_memory(struct vcpu *v, uint64_t addr, uint8_t *to, unsigned n)
 {
@@ -108,7 +126,9 @@ unsigned read_memory(struct vcpu *v, uint64_t addr, uint8_t *to, unsigned n)
 	while (done < n) {
 		uint64_t left, at = addr + done;
 		unsigned want = n - done;
-		const uint8_t *p = walk ? translate(v, at, &left) : NULL;
+		const uint8_t *p = direct(at, &left);
+		if (!p && walk)
+			p = translate(v, at, &left);
 		if (p) {
 			if (left < want)
 				want = left;

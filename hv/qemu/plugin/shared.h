@@ -17,7 +17,7 @@
 #define MAX_ARRAY 4096 /* words of an array */
 #define ARGS 6
 #define MAX_LEVELS 6   /* of page tables */
-#define MAX_LINEAR 12  /* segments without page tables */
+#define MAX_LINEAR 16  /* places without page tables */
 #define MAX_PIECES 16  /* of guest RAM */
 #define NONE 0xff      /* no such register */
 #define ZERO 0xfe      /* a register that is always zero */
@@ -111,6 +111,9 @@ struct plan {
 	uint8_t pad[3];
 	struct match user_if;     /* what it is then */
 	struct paging paging;
+	/* Where memory is mapped without tables, as arch.Paging.Linear has it. */
+	uint64_t nlinear;
+	struct linear { uint64_t start, end, phys; } linear[MAX_LINEAR];
 };
 
 struct site {
