@@ -170,6 +170,10 @@ type Linux struct {
 	// CurrentIn is the place in kernel memory that has it instead, which then
 	// also has the preempt count if it has a member preempt_count.
 	CurrentIn *Member
+	// Firmware is physical memory that Linux leaves to firmware and boot loader
+	// as a whole but for code of its own: whatever is in its reserved pages
+	// refers to nothing. Empty for none.
+	Firmware Segment
 	// UserMode holds for a CPU in user mode, where an address does not tell
 	// whose it is; the zero value where it does.
 	UserMode RegisterMatch

@@ -38,7 +38,7 @@ func tables(t testing.TB) (*guestmem.RAM, []byte, *guestmem.AddressSpace) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := guestmem.NewAddressSpace(ram, x86.AMD64(), ramBase+pgd|0xfff)
+	s, err := guestmem.NewAddressSpace(ram, x86.AMD64(), ramBase+pgd)
 	if err != nil {
 		t.Fatal(err)
 	}

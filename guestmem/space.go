@@ -27,7 +27,7 @@ func NewAddressSpace(phys Physical, a *arch.Arch, root GPA) (*AddressSpace, erro
 	if a.Paging == nil {
 		return nil, fmt.Errorf("no page tables are known for %s", a.Name)
 	}
-	s := &AddressSpace{phys: phys, arch: a, root: root & GPA(a.Paging.Frame), sign: a.Paging.VABits}
+	s := &AddressSpace{phys: phys, arch: a, root: root, sign: a.Paging.VABits}
 	for _, l := range a.Paging.Levels {
 		s.levels = append(s.levels, a.Paging.Resolve(l))
 	}
@@ -45,7 +45,7 @@ func FromRegisters(phys Physical, a *arch.Arch, regs map[string]uint64) (*Addres
 	if !ok && a.Paging.RootRegister != "" {
 		return nil, fmt.Errorf("register %s is missing", a.Paging.RootRegister)
 	}
-	s, err := NewAddressSpace(phys, a, GPA(root))
+	s, err := NewAddressSpace(phys, a, GPA(root&a.Paging.Frame))
 	if err != nil {
 		return nil, err
 	}
@@ -60,7 +60,7 @@ func FromRegisters(phys Physical, a *arch.Arch, regs map[string]uint64) (*Addres
 // WithRoot returns the same address space with other tables.
 func (s *AddressSpace) WithRoot(root GPA) *AddressSpace {
 	c := *s
-	c.root, c.off = root&GPA(s.arch.Paging.Frame), false
+	c.root, c.off = root, false
 	return &c
 }
 

@@ -42,6 +42,7 @@ type PerCPUChunk struct {
 type perCPULayout struct {
 	list, base, startOff, endOff, pages, populated, allocMap, boundMap member
 	types                                                              uint64 // lists a slot
+	single                                                             bool   // without SMP
 }
 
 // Bounds for the per-CPU allocator.
@@ -54,8 +55,9 @@ const (
 )
 
 func newPerCPULayout(l *layout) perCPULayout {
-	if !l.has("__per_cpu_offset") {
-		return perCPULayout{} // no SMP, no areas
+	single := !l.has("__per_cpu_offset")
+	if single && !l.has("pcpu_base_addr") {
+		return perCPULayout{} // no SMP, before 2.6.33: no areas
 	}
 	l.find("pcpu_chunk", nearPerCPU...)
 	l.needSymbol("pcpu_base_addr")
@@ -64,9 +66,12 @@ func newPerCPULayout(l *layout) perCPULayout {
 	l.needSymbol("pcpu_first_chunk")
 	l.needSymbol("pcpu_chunk_lists", "pcpu_slot")
 	l.needSymbol("pcpu_nr_slots")
-	l.needSymbol("__per_cpu_start")
-	l.needSymbol("__per_cpu_end")
+	if !single {
+		l.needSymbol("__per_cpu_start")
+		l.needSymbol("__per_cpu_end")
+	}
 	p := perCPULayout{
+		single:    single,
 		list:      l.need("pcpu_chunk", "list"),
 		base:      l.need("pcpu_chunk", "base_addr"),
 		pages:     l.need("pcpu_chunk", "nr_pages"),
@@ -108,7 +113,7 @@ func (p *PerCPUAreas) Ptr(c *PerCPUChunk, off uint64) uint64 {
 }
 
 // PerCPUAreas reads the per-CPU allocator. With an error it returns what it
-// could read; nil where there is nothing, as in a kernel without SMP or
+// could read; nil where there is nothing, as in an old kernel without SMP or
 // before the areas are set up.
 func (k *Kernel) PerCPUAreas() (*PerCPUAreas, error) {
 	if k.lay.percpu.base.Size == 0 {
@@ -126,9 +131,15 @@ func (k *Kernel) PerCPUAreas() (*PerCPUAreas, error) {
 	if p.UnitSize, err = k.number("pcpu_unit_size"); err != nil {
 		return nil, err
 	}
-	p.PtrStart, _ = k.PerCPU("__per_cpu_start")
-	end, _ := k.PerCPU("__per_cpu_end")
-	p.StaticSize = end - p.PtrStart
+	if k.lay.percpu.single {
+		// Static variables are like others, and a pointer is the address
+		// (include/asm-generic/percpu.h, mm/percpu.c).
+		p.PtrStart = base
+	} else {
+		p.PtrStart, _ = k.PerCPU("__per_cpu_start")
+		end, _ := k.PerCPU("__per_cpu_end")
+		p.StaticSize = end - p.PtrStart
+	}
 	if p.UnitSize > maxUnitSize || p.StaticSize > p.UnitSize {
 		return nil, inconsistent("per-CPU units of %#x bytes with %#x static", p.UnitSize, p.StaticSize)
 	}

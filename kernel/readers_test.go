@@ -48,6 +48,26 @@ func TestCPUsAndAreas(t *testing.T) {
 	})
 }
 
+// Without SMP there is one CPU, whose pointers are addresses.
+func TestAreasOfOneCPU(t *testing.T) {
+	each(t, func(t *testing.T, g *guest) {
+		for _, name := range []string{"__per_cpu_offset", "__per_cpu_start", "__per_cpu_end", "__cpu_possible_mask"} {
+			delete(g.syms, name)
+		}
+		a, err := g.kernel().PerCPUAreas()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(a.CPUs) != 1 || a.StaticSize != 0 || len(a.Chunks) != 1 {
+			t.Fatalf("areas %+v", a)
+		}
+		at := a.Chunks[0].Base + 0x2010
+		if ptr := a.Ptr(&a.Chunks[0], 0x2010); ptr != uint64(at) || a.Copy(0, ptr) != at {
+			t.Errorf("pointer %#x to the copy at %#x, want %#x", ptr, uint64(a.Copy(0, ptr)), uint64(at))
+		}
+	})
+}
+
 func equal(a, b []guestmem.Range[uint64]) bool {
 	if len(a) != len(b) {
 		return false

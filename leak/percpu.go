@@ -31,6 +31,9 @@ func (s *Session) perCPUObjects(p *picture) {
 			start := p.percpu.Copy(cpu, uint64(o.Addr))
 			so.Copies = append(so.Copies, gvaRange{Start: start, End: start + guestmem.GVA(o.Size)})
 		}
+		if len(so.Copies) == 1 && so.Copies[0].Start == o.Addr { // no SMP
+			so = scanner.Object{Addr: o.Addr, Size: o.Size}
+		}
 		for _, m := range p.modules {
 			if m.PerCPUSize > 0 && m.PerCPU == uint64(o.Addr) {
 				so.Flag |= scanner.Gray

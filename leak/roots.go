@@ -237,10 +237,16 @@ func (s *Session) pageRoots(p *picture) {
 				break
 			}
 			virt := p.pages.Virt(r)
+			var firmware []gvaRange
+			if f, at := s.arch.Linux.Firmware, uint64(r.Start)*p.pages.PageSize(); r.Class == kernel.PageReserved {
+				firmware = []gvaRange{{Start: virt.Start + guestmem.GVA(f.Start-at), End: virt.Start + guestmem.GVA(f.End-at)}}
+			}
 			p.claims.rest(p.pages, r, func(from, to uint64) {
-				// Firmware's pages are reserved too, and not mapped.
-				for _, part := range s.mapped(p, gvaRange{Start: virt.Start + guestmem.GVA(from), End: virt.Start + guestmem.GVA(to)}) {
-					p.root(scanner.ClassPages, r.Class.String()+" pages", part)
+				// Other pages of firmware are reserved too, and not mapped.
+				for _, rest := range without(gvaRange{Start: virt.Start + guestmem.GVA(from), End: virt.Start + guestmem.GVA(to)}, firmware) {
+					for _, part := range s.mapped(p, rest) {
+						p.root(scanner.ClassPages, r.Class.String()+" pages", part)
+					}
 				}
 			})
 		}

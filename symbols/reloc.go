@@ -23,6 +23,8 @@ func relocSizes(m elf.Machine) map[uint32]int {
 		return map[uint32]int{uint32(elf.R_ARM_ABS32): 4}
 	case elf.EM_AARCH64:
 		return map[uint32]int{uint32(elf.R_AARCH64_ABS64): 8, uint32(elf.R_AARCH64_ABS32): 4}
+	case elf.EM_METAG:
+		return map[uint32]int{2: 4} // R_METAG_ADDR32
 	case elf.EM_MIPS:
 		return map[uint32]int{uint32(elf.R_MIPS_32): 4, uint32(elf.R_MIPS_64): 8}
 	case elf.EM_PPC:
@@ -35,6 +37,8 @@ func relocSizes(m elf.Machine) map[uint32]int {
 		return map[uint32]int{1: 4} // R_SH_DIR32
 	case elf.EM_SPARCV9:
 		return map[uint32]int{uint32(elf.R_SPARC_64): 8, uint32(elf.R_SPARC_UA64): 8, uint32(elf.R_SPARC_32): 4, uint32(elf.R_SPARC_UA32): 4}
+	case elf.EM_TILEGX:
+		return map[uint32]int{1: 8, 2: 4} // R_TILEGX_64, R_TILEGX_32
 	}
 	return nil
 }

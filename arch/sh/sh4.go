@@ -32,7 +32,7 @@ func SH4() *arch.Arch {
 			EntrySize: 4,
 			VABits:    32,
 			Levels: []arch.Level{
-				{Name: "pgd", Shift: 22, Bits: 10, Absent: arch.AllClear(p1), Virtual: true},
+				{Name: "pgd", Shift: 22, Bits: 10, Absent: arch.AllClear(p1), Frame: 0xffff_f000, Virtual: true},
 				{Name: "pte", Shift: 12, Bits: 10},
 			},
 			Absent:      arch.AllClear(pagePresent),

@@ -8,9 +8,6 @@ import (
 	"github.com/leakvisor/leakvisor/arch"
 )
 
-// emTileGX is the ELF machine EM_TILEGX.
-const emTileGX elf.Machine = 191
-
 // registers is the number of registers that instructions name; their DWARF
 // numbers are the same.
 const registers = 64
@@ -58,7 +55,7 @@ const (
 func GX() *arch.Arch {
 	return &arch.Arch{
 		Name:     "tilegx",
-		ELF:      arch.ELF{Machine: emTileGX, Class: elf.ELFCLASS64, Data: elf.ELFDATA2LSB},
+		ELF:      arch.ELF{Machine: elf.EM_TILEGX, Class: elf.ELFCLASS64, Data: elf.ELFDATA2LSB},
 		WordSize: 8,
 		Order:    binary.LittleEndian,
 		Regs:     regs(),

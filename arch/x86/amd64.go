@@ -12,6 +12,12 @@ import (
 // an emulated timer seems broken, and the kernel panics.
 const timerCheck = "no_timer_check"
 
+// lowMemory is the first megabyte, which setup_arch reserves as a whole
+// (arch/x86/kernel/setup.c, reserve_real_mode, since 5.13): the BIOS, what the
+// boot loader left, and the kernel's real-mode code. Before, Linux used most of
+// it like other memory, and those pages are not reserved.
+const lowMemory = 1 << 20
+
 // AMD64 returns the row of x86-64.
 func AMD64() *arch.Arch {
 	return &arch.Arch{
@@ -78,6 +84,7 @@ func AMD64() *arch.Arch {
 			Text:         0xffff_ffff_8000_0000, // __START_KERNEL_map
 			SlideAlign:   2 << 20,               // CONFIG_PHYSICAL_ALIGN's least value
 			PerCPUBase:   "gs_base",
+			Firmware:     arch.Segment{End: lowMemory},
 			SwitchedSP:   "thread.sp",
 			ReturnThunks: []string{"__x86_return_thunk", "srso_return_thunk", "srso_alias_return_thunk", "retbleed_return_thunk", "its_return_thunk", "call_depth_return_thunk"},
 			// kernel/trace/fgraph.c; rethooks since 5.18, kretprobes before.

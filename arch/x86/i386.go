@@ -56,6 +56,7 @@ func I386() *arch.Arch {
 			TextEnd:    0xff00_0000, // the reset vector is at the top
 			SlideAlign: 8 << 10,     // CONFIG_PHYSICAL_ALIGN's least value
 			PerCPUBase: "fs_base",
+			Firmware:   arch.Segment{End: lowMemory},
 			SwitchedSP: "thread.sp",
 			StackSize:  8 << 10, // THREAD_SIZE
 			IRQStacks:  []arch.CPUStack{{Symbol: "hardirq_stack_ptr"}, {Symbol: "softirq_stack_ptr"}},

@@ -9,6 +9,7 @@ import (
 	"runtime"
 
 	"github.com/leakvisor/leakvisor/arch/all"
+	interpreters "github.com/leakvisor/leakvisor/hv/emu/all"
 	"github.com/leakvisor/leakvisor/hv/kvm"
 	"github.com/leakvisor/leakvisor/hv/qemu"
 )
@@ -32,6 +33,10 @@ func (doctorCmd) Run(ctx context.Context) error {
 		}
 		fmt.Fprintf(w, "guests of %s under QEMU:\n", a.Name)
 		able = printChecks(w, qemu.ProbeEmulator(ctx, qemu.Config{Arch: a, CacheDir: cache})) && host || able
+	}
+	fmt.Fprintln(w, "guests in interpreters of ours (leakvisor demo is one):")
+	for _, isa := range interpreters.ISAs() {
+		fmt.Fprintf(w, "  ok    %s: nothing else is needed\n", isa.Arch.Name)
 	}
 	fmt.Fprintln(w, "guests under KVM (not needed: guests run under emulation):")
 	able = printKVM(ctx, w) || able

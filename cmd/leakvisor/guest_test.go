@@ -188,8 +188,9 @@ func live(t *testing.T, r *report.Report) {
 	}
 	// kmem_cache_node, the slab of the slab allocator's own descriptors, has
 	// one object that is made before anything can be allocated. A call in
-	// flight may have taken its object already.
-	if l.SlabTracked+l.InFlight+1 < l.SlabObjects || l.StrayFrees != 0 {
+	// flight may have taken its object already, and each vCPU may be freeing
+	// one that is not free yet.
+	if l.SlabTracked+l.InFlight+uint64(r.Guest.VCPUs)+1 < l.SlabObjects || l.StrayFrees != 0 {
 		t.Errorf("%d of %d slab objects are tracked, %d stray frees", l.SlabTracked, l.SlabObjects, l.StrayFrees)
 	}
 }
@@ -285,7 +286,13 @@ func judge(t *testing.T, rep *report.Report, plants []guests.Plant) {
 	if leaks == 0 {
 		t.Error("nothing was planted")
 	}
-	if t.Logf("hidden by chance: %q", hidden); len(hidden) > leaks/6 {
+	// What hangs together ("cycle10.3") is hidden by one word.
+	words := map[string]bool{}
+	for _, name := range hidden {
+		group, _, _ := strings.Cut(name, ".")
+		words[group] = true
+	}
+	if t.Logf("hidden by chance: %q", hidden); len(words) > leaks/6 {
 		t.Errorf("%d of %d leaks are not reported", len(hidden), leaks)
 	}
 	for i := range rep.Orphans {

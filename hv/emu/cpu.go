@@ -20,8 +20,9 @@ type ISA struct {
 type CPU interface {
 	// Run executes instructions until about n are done, before an address in
 	// Breaks, or until there is nothing to do before an interrupt. With over
-	// it goes on also if there is a break where it starts. It adds what it
-	// executed to Bus.Instructions.
+	// it goes on also if there is a break where it starts. With n of one it
+	// executes at least an instruction, and ends behind the first that jumps.
+	// It adds what it executed to Bus.Instructions.
 	//
 	// An error is what the guest did that cannot be gone on from, and names
 	// instruction and address. The CPU stands at that instruction.

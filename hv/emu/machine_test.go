@@ -251,6 +251,19 @@ func TestPause(t *testing.T) {
 	if !slices.IsSorted(seen) {
 		t.Errorf("counts %d", seen)
 	}
+	late, give := context.WithCancel(ctx)
+	if err := m.Pause(ctx); err != nil {
+		t.Fatal(err)
+	}
+	go give()
+	// Nobody is left to hear of it: it is not called any more, or was before.
+	called := make(chan bool, 1)
+	if err := m.Interrupt(late, func() error { called <- true; return nil }); (err == nil) != (len(called) == 1) {
+		t.Errorf("a late interrupt: %v, called %d times", err, len(called))
+	}
+	if err := m.Resume(ctx); err != nil {
+		t.Fatal(err)
+	}
 	wrong := errors.New("wrong")
 	if err := m.Interrupt(ctx, func() error { return wrong }); !errors.Is(err, wrong) {
 		t.Errorf("interrupt: %v", err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/leakvisor/leakvisor/guestmem"
 	"github.com/leakvisor/leakvisor/hv"
@@ -142,8 +143,17 @@ func (m *Machine) Interrupt(ctx context.Context, fn func() error, after ...func(
 	case err := <-i.done:
 		return err
 	case <-ctx.Done():
-		return fmt.Errorf("emu: interrupt: %w", context.Cause(ctx))
 	}
+	m.mu.Lock()
+	at := slices.Index(m.asked, i)
+	if at >= 0 {
+		m.asked = slices.Delete(m.asked, at, at+1)
+	}
+	m.mu.Unlock()
+	if at < 0 { // it is being served
+		return <-i.done
+	}
+	return fmt.Errorf("emu: interrupt: %w", context.Cause(ctx))
 }
 
 // ended is Run's result when vCPU at cannot go on.

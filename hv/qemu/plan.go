@@ -120,44 +120,49 @@ func (p *armed) addRegisters(a *arch.Arch) (err error) {
 	return err
 }
 
-// addPaging describes the page tables, if they can be walked from a register.
+// addPaging describes how addresses are translated, as far as that can be done
+// by the tables that a register names, or without any.
 func (p *armed) addPaging(a *arch.Arch) {
 	t := a.Paging
-	if t == nil || t.Prefixed || t.Order != nil || t.Linear != nil || len(t.High) > 1 || t.RootRegister == "" || len(t.Levels) >= maxLevels {
+	if t == nil || t.Prefixed {
 		return
 	}
-	root, err := register(a, t.RootRegister)
-	if err != nil {
+	row := &p.header.paging
+	if t.LinearEnd == "" && len(t.Linear) <= maxLinear {
+		row.linear = uint32(copy(row.segment[:], t.Linear))
+	}
+	if t.Order != nil || t.Linear != nil || len(t.High) > 1 || t.RootRegister == "" || len(t.Levels) >= maxLevels {
 		return
 	}
 	var high uint64
 	if t.High != nil {
 		high = t.High[0]
 	}
-	row := pagingRow{entrySize: uint8(t.EntrySize), canonical: b2u(t.Canonical), high: high, root: root, extra: noRead, frame: t.Frame}
-	fits := true
-	add := func(l arch.Level) {
+	tables := pagingRow{entrySize: uint8(t.EntrySize), canonical: b2u(t.Canonical), high: high, extra: noRead, frame: t.Frame}
+	var err error
+	if tables.root, err = register(a, t.RootRegister); err != nil {
+		return
+	}
+	levels := t.Levels
+	if t.Extra != nil {
+		if tables.extra, err = register(a, t.ExtraRegister); err != nil {
+			return
+		}
+		tables.extraMask = t.ExtraMask
+		levels = append([]arch.Level{*t.Extra}, levels...)
+	}
+	for i, l := range levels {
 		l = t.Resolve(l)
-		fits = fits && l.EntrySize == t.EntrySize && l.FrameShift == 0 && !l.Virtual
-		row.level[row.levels] = levelRow{
+		if l.EntrySize != t.EntrySize || l.FrameShift != 0 || l.Virtual {
+			return
+		}
+		tables.level[i] = levelRow{
 			leaf: l.Leaf, absent: l.Absent, frame: l.Frame,
 			shift: uint32(l.Shift), bits: uint32(l.Bits),
 		}
-		row.levels++
 	}
-	if t.Extra != nil {
-		if row.extra, err = register(a, t.ExtraRegister); err != nil {
-			return
-		}
-		row.extraMask = t.ExtraMask
-		add(*t.Extra)
-	}
-	for _, l := range t.Levels {
-		add(l)
-	}
-	if fits {
-		p.header.paging = row
-	}
+	tables.levels = uint32(len(levels))
+	*row = tables
 }
 
 func (p *armed) addHooks(a *arch.Arch, hooks []hv.Hook) error {

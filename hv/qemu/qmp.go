@@ -95,7 +95,7 @@ func (q *qmp) execute(ctx context.Context, command string, args, out any) error 
 		return fmt.Errorf("qemu: %s: %w", command, err)
 	}
 	if _, err := q.conn.Write(append(line, '\n')); err != nil {
-		return fmt.Errorf("qemu: %s: %w", command, err)
+		return fmt.Errorf("%w: %s: %w", errQMPClosed, command, err)
 	}
 	select {
 	case m := <-answer:

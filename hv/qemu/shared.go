@@ -86,6 +86,9 @@ type pagingRow struct {
 	frame                             uint64
 	extraMask                         uint64
 	level                             [maxLevels]levelRow
+	linear                            uint32
+	_                                 uint32
+	segment                           [maxLinear]arch.Segment
 }
 
 type levelRow struct {

@@ -47,6 +47,7 @@ var rules = []rule{
 	{"cmd", []string{"..."}},
 	{"internal/bench", []string{"..."}},
 	{"internal/oracle", []string{"..."}},
+	{"internal/metagcc", nil},
 	// What only tests import.
 	{"internal/imports", nil},
 	{"xtest", []string{"arch/...", "guestmem", "hv", "xtest/..."}},

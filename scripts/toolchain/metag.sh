@@ -1,16 +1,18 @@
 #!/bin/bash
 # Builds GNU binutils (as, ld, objdump, objcopy, readelf) for Imagination Meta,
-# which no distribution has, from Debian's source package.
+# which no distribution has, from Debian's source package, and puts internal/metagcc
+# beside them, which compiles C.
 #
 # usage: metag.sh [CACHE_DIR]
 #   CACHE_DIR defaults to ${LEAKVISOR_CACHE:-${XDG_CACHE_HOME:-~/.cache}/leakvisor}/toolchains
 #
 # Prints the finished folder, CACHE_DIR/metag-HASH, on stdout; its bin has
-# metag-linux-as and so on. Progress goes to stderr. The hash is over the
-# version and this script, so a second call only finds it.
+# metag-linux-as, -gcc and so on. Progress goes to stderr. The hash is over the
+# version and this script, so a second call only compiles metagcc.
 #
-# Needs cc, make, bison, flex and xz, installs nothing, takes about 4 minutes
-# on one core and 1 GB of disk while it works (JOBS=2).
+# Needs go, cc, make, bison, flex and xz, and gcc-12-riscv64-linux-gnu for C.
+# Installs nothing, takes about 4 minutes on one core and 1 GB of disk while it
+# works (JOBS=2).
 set -eu -o pipefail
 readonly package=binutils-source
 cache=${1:-${LEAKVISOR_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/leakvisor}/toolchains}
@@ -19,8 +21,8 @@ say() { echo "toolchain: $*" >&2; }
 die() { say "$*"; exit 1; }
 export LC_ALL=C
 
-for tool in apt-get cc make bison flex flock xz; do
-	command -v $tool >/dev/null || die "$tool is missing: apt-get install apt gcc make bison flex util-linux xz-utils"
+for tool in apt-get go cc make bison flex flock xz; do
+	command -v $tool >/dev/null || die "$tool is missing: apt-get install apt golang gcc make bison flex util-linux xz-utils"
 done
 version=$(apt-cache policy $package | sed -n 's/^ *Candidate: //p')
 [ -n "$version" ] && [ "$version" != "(none)" ] || die "no package $package: try apt-get update"
@@ -59,4 +61,5 @@ if [ ! -d "$out" ]; then
 	trap 'rm -rf "$work"' EXIT
 	build "$work"
 fi
+go build -C "${self%/scripts/*}" -o "$out/bin/metag-linux-gcc" ./internal/metagcc
 echo "$out"

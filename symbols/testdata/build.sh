@@ -12,6 +12,8 @@
 #	module.ko    x86-64, not linked
 #	mipsel.ko    32-bit, with addends in place (REL)
 #	mips64el.ko  64-bit, with the relocations of MIPS
+#	tilegx.ko    the same for TILE-Gx; with scripts/toolchain/tilegx.sh's bin
+#	             folder in PATH, else it is left as it is
 #	i386.elf     32-bit
 #	powerpc.elf  32-bit, big-endian
 #	ppc2.elf     the same in DWARF 2, whose bit fields are described otherwise
@@ -56,6 +58,10 @@ module() {
 module "" module.ko
 module mipsel-linux-gnu- mipsel.ko -mno-abicalls -G0
 module mips64el-linux-gnuabi64- mips64el.ko -mno-abicalls -G0
+# Else it is left as it is.
+if command -v tilegx-linux-gcc >/dev/null; then
+	module tilegx-linux- tilegx.ko
+fi
 emulation="-m elf_i386"
 build "" i386.elf c1000000 -gdwarf-5 -m32 -fno-omit-frame-pointer
 emulation=

@@ -192,13 +192,19 @@ func check(t testing.TB, err error) {
 	switch {
 	case err == nil:
 	case errors.As(err, &missing) && os.Getenv("LEAKVISOR_REQUIRE_GUESTS") != "1":
-		if err := countSkip(t.Name(), missing.Thing); err != nil {
-			t.Errorf("cannot count a skip: %v", err)
-		}
-		t.Skip(missing)
+		skip(t, missing)
 	default:
 		t.Fatal(err)
 	}
+}
+
+// skip skips a test, and counts that.
+func skip(t testing.TB, missing *MissingError) {
+	t.Helper()
+	if err := countSkip(t.Name(), missing.Thing); err != nil {
+		t.Errorf("cannot count a skip: %v", err)
+	}
+	t.Skip(missing)
 }
 
 // countSkip appends one short line, which the system writes in one piece, so

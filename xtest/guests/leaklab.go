@@ -34,6 +34,7 @@ func Leaklabs() []Leaklab {
 		{"s390x", "qemu-system-s390x", 2, "s390x-linux-gnu-", "s390x-6.1"},
 		{"mips", "qemu-system-mips", 1, "mips-linux-gnu-", "mips-6.1"},
 		{"tilegx", "", 2, "tilegx-linux-", "tilegx.sh"},
+		{"metag", "", 2, "metag-linux-", "metag.sh"},
 	}
 }
 

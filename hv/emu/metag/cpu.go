@@ -140,10 +140,6 @@ func (c *cpu) status() uint32 { return c.r[slot(unitCT, txStatus)]&^allFlags | c
 // Run implements emu.CPU.
 func (c *cpu) Run(n int, over bool) (emu.Stop, error) {
 	for n > 0 {
-		if !over && c.breaks.Has(uint64(c.pc)) {
-			return emu.AtBreak, nil
-		}
-		over = false
 		b := c.blocks.Get(uint64(c.pc), 2)
 		if b == nil {
 			var err error
@@ -152,6 +148,10 @@ func (c *cpu) Run(n int, over bool) (emu.Stop, error) {
 			}
 			c.blocks.Put(uint64(c.pc), 2, b)
 		}
+		if b.atBreak && !over {
+			return emu.AtBreak, nil
+		}
+		over = false
 		done := c.execute(b)
 		c.bus.Instructions += uint64(done)
 		n -= max(done, 1)

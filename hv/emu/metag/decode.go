@@ -11,8 +11,9 @@ const (
 
 // block is straight code.
 type block struct {
-	ops []op
-	end uint32 // address behind it
+	ops     []op
+	end     uint32 // address behind it
+	atBreak bool   // it begins where CPUs stop
 }
 
 // op is a decoded instruction.
@@ -36,7 +37,7 @@ const codePage = 4096
 
 // decode makes a block of the code at an address.
 func (c *cpu) decode(pc uint32) (*block, error) {
-	b := &block{}
+	b := &block{atBreak: c.breaks.Has(uint64(pc))}
 	for at := pc; ; at += 4 {
 		v, err := c.tlb.Load(uint64(at), 4)
 		if err != nil {

@@ -92,7 +92,9 @@ func (c *cpu) storeSystem(addr uint32, size int, v uint32) bool {
 	case addr >= eventsStart && addr < eventsEnd:
 		return true
 	case addr >= flushStart && addr < flushEnd:
-		c.flush()
+		for _, t := range c.core.threads {
+			t.flush()
+		}
 		return true
 	}
 	c.err = fmt.Errorf("a store to %#x: %w", addr, errNotImplemented)

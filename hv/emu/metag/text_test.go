@@ -3,6 +3,7 @@ package metag
 import (
 	"bufio"
 	"bytes"
+	"debug/elf"
 	"encoding/binary"
 	"math/rand/v2"
 	"os"
@@ -95,4 +96,33 @@ func FuzzText(f *testing.F) {
 			t.Fatalf("%08x is %q", w, text)
 		}
 	})
+}
+
+// The guest's code is what objdump says too.
+func TestTextOfGuest(t *testing.T) {
+	objdump := guests.Tool(t, "metag.sh", "metag-linux-objdump")
+	var kernel string
+	for _, l := range guests.Leaklabs() {
+		if l.Arch == "metag" {
+			kernel = l.Kernel(t)
+		}
+	}
+	f, err := elf.Open(kernel)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	text, err := f.Section(".text").Data()
+	if err != nil {
+		t.Fatal(err)
+	}
+	words := make([]uint32, len(text)/4)
+	for i := range words {
+		words[i] = binary.LittleEndian.Uint32(text[4*i:])
+	}
+	file := filepath.Join(t.TempDir(), "words")
+	if err := os.WriteFile(file, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	compareWithObjdump(t, words, exec.Command(objdump, "-D", "-z", "-b", "binary", "-m", "metag", file))
 }

@@ -38,11 +38,11 @@ func setting(t *testing.T, name string, without int) int {
 // structures would use what is not aligned through pointers). Their code is
 // also disassembled as binutils' objdump does it.
 func TestCsmith(t *testing.T) {
+	c := newCompiler(t)
 	csmith, err := exec.LookPath("csmith")
 	if err != nil {
 		guests.Missing(t, "csmith", "apt-get install csmith libcsmith-dev")
 	}
-	c := newCompiler(t)
 	n, seed := setting(t, csmithCount, 5), setting(t, csmithSeed, 1)
 	if testing.Short() {
 		n = min(n, 2)

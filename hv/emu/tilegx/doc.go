@@ -2,9 +2,11 @@
 // or three instructions in 64 bits, which read all their registers before any
 // is written.
 //
-// Sources: "TILE-Gx Instruction Set Architecture" (UG401) for what instructions
-// do, binutils' opcodes/tilegx-opc.c (2.40) for how they are encoded (tables.go
-// is made of it by gen), Linux 4.14's arch/tile for how a kernel uses them.
+// Sources: binutils' opcodes/tilegx-opc.c (2.40) for how instructions are
+// encoded (tables.go is made of it by gen), Linux 4.14's arch/tile for how a
+// kernel uses them. What they do is as in "TILE-Gx Instruction Set Architecture"
+// (UG401), of which no copy was at hand, and in QEMU's former target/tilegx; it is
+// tested by random C programs, which have to print what they print on the host.
 //
 // The CPU runs as Linux does, at protection level 1, and what is below it is
 // the Tilera hypervisor: the MMU has no page tables, the hypervisor fills its

@@ -66,8 +66,13 @@ static const uint8_t *translate(const struct vcpu *v, uint64_t addr, uint64_t *l
 	const struct paging *t = &plan->paging;
 	uint64_t table = v->root & t->frame;
 	const struct level *top = &t->levels[v->first];
-	int64_t sign = (int64_t)addr >> (top->shift + top->bits - 1);
 
+	for (unsigned i = 0; i < t->nlinear; i++)
+		if (addr >= t->linear[i].start && addr < t->linear[i].end)
+			return physical(addr - t->linear[i].start + t->linear[i].phys, left);
+	if (!t->nlevels)
+		return NULL;
+	int64_t sign = (int64_t)addr >> (top->shift + top->bits - 1);
 	if (t->canonical && sign != 0 && sign != -1)
 		return NULL;
 	if (!t->canonical && top->shift + top->bits < 64 &&
@@ -161,9 +166,11 @@ void begin_walks(struct vcpu *v, uint64_t sp)
 
 	if (!walk)
 		return;
-	if (!v->checked && t->extra != NONE)
-		v->first = !(read_reg(v, t->extra) & t->extra_mask);
-	v->root = read_reg(v, t->root);
+	if (t->nlevels) {
+		if (!v->checked && t->extra != NONE)
+			v->first = !(read_reg(v, t->extra) & t->extra_mask);
+		v->root = read_reg(v, t->root);
+	}
 	if (v->checked < CHECKS)
 		check_walk(v, sp & ~(uint64_t)15);
 }

@@ -72,7 +72,7 @@ again:
 	}
 	const struct plan *p = (const struct plan *)((uint8_t *)ctl + ctl->plan_offset);
 	if (!plan && ram)
-		walk = p->paging.nlevels > 0;
+		walk = p->paging.nlevels > 0 || p->paging.nlinear > 0;
 	plan = p;
 }
 

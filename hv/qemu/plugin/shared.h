@@ -79,7 +79,7 @@ struct match { uint64_t mask, value; }; /* (v & mask) == value; never if mask is
 
 /* Page tables as arch.Paging describes them, the outermost level first. */
 struct paging {
-	uint32_t nlevels; /* 0: not known, memory is read through QEMU */
+	uint32_t nlevels; /* 0: not known, what they map is read through QEMU */
 	uint8_t entry_size, canonical;
 	uint8_t root, extra; /* registers; extra may be NONE */
 	uint64_t high;       /* what an address has above the bits of the tables, if not canonical */
@@ -90,6 +90,9 @@ struct paging {
 		uint64_t frame;
 		uint32_t shift, bits;
 	} levels[MAX_LEVELS];
+	/* What is mapped without tables, and where its first byte is. */
+	uint32_t nlinear, pad;
+	struct segment { uint64_t start, end, phys; } linear[MAX_LINEAR];
 };
 
 /* Offsets are from the plan's own start. */

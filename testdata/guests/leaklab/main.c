@@ -26,7 +26,7 @@ void *plant_alloc(void)
 	return memset(p, FILL, SIZE);
 }
 
-/* A word of a name's end: that of "plant_leak_" and "plant_live_". */
+/* The length of "plant_leak_" and of "plant_live_". */
 #define PREFIX 11
 
 void say(const char *func, int n, const void *p, size_t size)

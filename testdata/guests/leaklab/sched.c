@@ -49,7 +49,7 @@ static noinline struct task_struct *copy_process(const char *comm)
 
 	BUG_ON(!p);
 	memset(p, 0, sizeof(*p));
-	p->stack = vmalloc(THREAD_SIZE);
+	p->stack = __vmalloc_node_range(THREAD_SIZE, THREAD_SIZE, VMALLOC_START, VMALLOC_END, GFP_KERNEL, copy_process);
 	memset(p->stack, 0, THREAD_SIZE);
 	p->thread_info.task = p;
 	p->flags = PF_KTHREAD;

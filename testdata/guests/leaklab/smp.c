@@ -46,7 +46,7 @@ static noinline void work(void)
 			p[i] = i & 1 ? kmalloc(64UL << (i / 2), GFP_KERNEL) : plant_alloc();
 		for (unsigned int i = 0; i < ARRAY_SIZE(p); i++)
 			kfree(p[i]);
-		if (round % 10)
+		if (round & 7) /* a processor need not be able to divide */
 			continue;
 		vfree(vmalloc(2 * PAGE_SIZE));
 		free_percpu(__alloc_percpu(32, 8));

@@ -22,7 +22,7 @@ static noinline struct vmap_area *find_vm_area(unsigned long addr)
 }
 
 /* Finds a gap, with room for a page behind that stays unmapped. */
-static void insert_area(struct vmap_area *va, unsigned long size, unsigned long start)
+static void insert_area(struct vmap_area *va, unsigned long size, unsigned long align, unsigned long start)
 {
 	struct list_head *l;
 
@@ -31,14 +31,14 @@ static void insert_area(struct vmap_area *va, unsigned long size, unsigned long 
 
 		if (next->va_start >= start + size)
 			break;
-		start = next->va_end;
+		start = ALIGN(next->va_end, align);
 	}
 	va->va_start = start;
 	va->va_end = start + size;
 	list_add_tail(&va->list, l);
 }
 
-noinline void *__vmalloc_node_range(unsigned long size, __always_unused unsigned long align, unsigned long start, unsigned long end, gfp_t gfp, const void *caller)
+noinline void *__vmalloc_node_range(unsigned long size, unsigned long align, unsigned long start, unsigned long end, gfp_t gfp, const void *caller)
 {
 	unsigned int n = ALIGN(size, PAGE_SIZE) >> PAGE_SHIFT;
 	struct vmap_area *va = kmem_cache_alloc(vmap_area_cachep, gfp);
@@ -49,7 +49,7 @@ noinline void *__vmalloc_node_range(unsigned long size, __always_unused unsigned
 	memset(va, 0, sizeof(*va));
 	memset(vm, 0, sizeof(*vm));
 	spin_lock(&vmap_area_lock);
-	insert_area(va, ((unsigned long)n + 1) << PAGE_SHIFT, start);
+	insert_area(va, ((unsigned long)n + 1) << PAGE_SHIFT, align, start);
 	BUG_ON(va->va_end > end);
 	va->vm = vm;
 	vm->addr = (void *)va->va_start;

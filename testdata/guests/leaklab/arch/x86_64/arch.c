@@ -92,9 +92,10 @@ int arch_boot_cpu(int cpu, struct task_struct *idle)
 	*per_cpu_ptr(&this_cpu_off, cpu) = offset;
 	secondary_offset = offset;
 	barrier();
-	/* INIT and SIPI to all others: on an emulated machine without delays. */
-	command[0] = 0xc4500;
-	command[0] = 0xc4600 | low >> 12;
+	/* INIT and SIPI, on an emulated machine without delays. */
+	command[4] = cpu << 24;
+	command[0] = 0x4500;
+	command[0] = 0x4600 | low >> 12;
 	return 0;
 }
 

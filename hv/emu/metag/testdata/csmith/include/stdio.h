@@ -1,0 +1,2 @@
+/* Without a prototype: Meta's compiler has no variable arguments. */
+int printf();
