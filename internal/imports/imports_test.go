@@ -50,7 +50,7 @@ var rules = []rule{
 	{"internal/metagcc", nil},
 	// What only tests import.
 	{"internal/imports", nil},
-	{"xtest", []string{"arch/...", "guestmem", "hv", "xtest/..."}},
+	{"xtest", []string{"arch/...", "guestmem", "hv", "hv/emu", "xtest/..."}},
 }
 
 type goPackage struct {

@@ -16,6 +16,7 @@ import (
 	"github.com/leakvisor/leakvisor/guestmem"
 	"github.com/leakvisor/leakvisor/hv"
 	"github.com/leakvisor/leakvisor/hv/emu"
+	"github.com/leakvisor/leakvisor/xtest/programs"
 )
 
 // image is an ELF file that loads words to the start of RAM.
@@ -307,12 +308,6 @@ func TestSemantics(t *testing.T) {
 	}
 }
 
-// nobody is a Handler that hooks nothing.
-type nobody struct{}
-
-func (nobody) KernelEntered(guestmem.GVA, []byte) (*hv.Plan, error) { return nil, nil }
-func (nobody) Event(*hv.Event) error                                { return nil }
-
 // What is not implemented, or no instruction, ends the guest with its name.
 func TestStops(t *testing.T) {
 	for want, words := range map[string][]uint32{
@@ -327,7 +322,7 @@ func TestStops(t *testing.T) {
 	} {
 		m, _ := machine(t, 1, words...)
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-		err := m.Run(ctx, nobody{})
+		err := m.Run(ctx, programs.Unhooked{})
 		cancel()
 		var exit *hv.ExitError
 		if !errors.As(err, &exit) || !strings.Contains(exit.Reason, strings.SplitN(want, ":", 2)[0]) {

@@ -5,6 +5,8 @@ import (
 	"encoding/binary"
 	"testing"
 	"time"
+
+	"github.com/leakvisor/leakvisor/xtest/programs"
 )
 
 // BenchmarkRun says how many bundles, and how many instructions that are no
@@ -15,7 +17,7 @@ func BenchmarkRun(b *testing.B) {
 	density := density(b, file)
 	var bundles uint64
 	for b.Loop() {
-		_, n := run(b, file, 5*time.Minute)
+		_, n := programs.Run(b, ISA(), file, 5*time.Minute)
 		bundles += n
 	}
 	rate := float64(bundles) / b.Elapsed().Seconds() / 1e6

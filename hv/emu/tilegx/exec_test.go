@@ -12,6 +12,7 @@ import (
 
 	"github.com/leakvisor/leakvisor/hv"
 	"github.com/leakvisor/leakvisor/hv/emu"
+	"github.com/leakvisor/leakvisor/xtest/programs"
 )
 
 // inst is an instruction for a pipeline, with operands as Inst.Args has them.
@@ -120,7 +121,7 @@ func step(t testing.TB, m *emu.Machine) error {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	err := m.Run(ctx, unhooked{})
+	err := m.Run(ctx, programs.Unhooked{})
 	if err != nil && strings.Contains(err.Error(), "wait for an interrupt") {
 		return nil
 	}
@@ -361,7 +362,7 @@ func TestJumps(t *testing.T) {
 		if c.in.op == opJalrp {
 			cpu.r[lrReg] = c.r1
 		}
-		err := m.Run(t.Context(), unhooked{})
+		err := m.Run(t.Context(), programs.Unhooked{})
 		// It naps at once: two naps of the only vCPU end the guest.
 		if at := cpu.pc - 2*bundleSize; at != c.at || cpu.r[lrReg] != c.lr {
 			t.Errorf("%s with %#x is at %#x with lr %#x: %v", Text(assemble(t, c.in), start), c.r1, at, cpu.r[lrReg], err)
@@ -437,6 +438,6 @@ func FuzzRun(f *testing.F) {
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Millisecond)
 		defer cancel()
-		_ = m.Run(ctx, unhooked{})
+		_ = m.Run(ctx, programs.Unhooked{})
 	})
 }

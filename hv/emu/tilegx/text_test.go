@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/leakvisor/leakvisor/xtest/guests"
+	"github.com/leakvisor/leakvisor/xtest/programs"
 )
 
 // symbolic is what objdump prints behind an address.
@@ -24,7 +25,7 @@ var symbolic = regexp.MustCompile(`([0-9a-f]) <[^>]*>`)
 func compareText(t *testing.T, file string, flags ...string) int {
 	t.Helper()
 	objdump := guests.Tool(t, "tilegx.sh", "tilegx-linux-objdump")
-	out := command(t, objdump, append(flags, file)...)
+	out := programs.Command(t, "", objdump, append(flags, file)...)
 	n, wrong := 0, 0
 	for lines := bufio.NewScanner(bytes.NewReader(out)); lines.Scan(); {
 		at, rest, ok := strings.Cut(lines.Text(), ":\t")
@@ -75,7 +76,7 @@ func TestTextOfAnything(t *testing.T) {
 // And of what gcc makes: its own library.
 func TestTextOfLibrary(t *testing.T) {
 	gcc := guests.Tool(t, "tilegx.sh", "tilegx-linux-gcc")
-	library := strings.TrimSpace(string(command(t, gcc, "-print-libgcc-file-name")))
+	library := strings.TrimSpace(string(programs.Command(t, "", gcc, "-print-libgcc-file-name")))
 	t.Logf("%d bundles", compareText(t, library, "-d"))
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What csmith's programs want of a C library, on hv/emu's devices. */
-typedef unsigned long size_t;
+typedef __SIZE_TYPE__ size_t;
 
 #define DEVICE(offset) (*(volatile unsigned long *)(0xf0000000UL + (offset)))
 
@@ -15,29 +15,29 @@ int putchar(int c)
 	return c;
 }
 
-/* All that is printed is a string and a 32-bit number in hexadecimal. */
-int printf(const char *format, ...)
+/* All that is printed is a string or a 32-bit number in hexadecimal, one or two
+   of them, which are in a call's registers. */
+int printf(const char *format, unsigned long first, unsigned long second)
 {
-	__builtin_va_list args;
-	__builtin_va_start(args, format);
+	unsigned long args[] = {first, second}, *next = args;
+
 	for (; *format; format++) {
 		if (*format != '%') {
 			putchar(*format);
 			continue;
 		}
 		if (*++format == 's') {
-			for (const char *s = __builtin_va_arg(args, const char *); *s; s++)
+			for (const char *s = (const char *)*next++; *s; s++)
 				putchar(*s);
 			continue;
 		}
-		unsigned int v = __builtin_va_arg(args, unsigned int);
+		unsigned int v = *next++;
 		int shift = 28;
 		while (shift > 0 && v >> shift == 0)
 			shift -= 4;
 		for (; shift >= 0; shift -= 4)
 			putchar("0123456789ABCDEF"[v >> shift & 15]);
 	}
-	__builtin_va_end(args);
 	return 0;
 }
 

@@ -1,4 +1,0 @@
-double fabs(double);
-float fabsf(float);
-double ldexp(double, int);
-float ldexpf(float, int);
