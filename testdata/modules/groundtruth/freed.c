@@ -223,7 +223,7 @@ static noinline void plant_live_nothing(void)
 	p = kmalloc(huge, GFP_NOWAIT | __GFP_NOWARN);
 	gt_planted_n(1, p, 1);
 	kfree(p);
-	p = __vmalloc((size_t)1 << 44, GFP_KERNEL | __GFP_NOWARN);
+	p = __vmalloc(~(size_t)0 >> 1, GFP_KERNEL | __GFP_NOWARN);
 	gt_planted_n(2, p, 1);
 	vfree(p);
 }
