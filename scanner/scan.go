@@ -140,7 +140,7 @@ func (m *marker) reachable(states []State) {
 	}
 	for i := range states {
 		states[i] = Ignored
-		if m.in.Objects[i].Flag&Gray != 0 {
+		if m.in.Objects[i].Flag&(Gray|Ignore) == Gray {
 			states[i] = Reachable
 		}
 	}
