@@ -1,6 +1,7 @@
 package scanner
 
 import (
+	"cmp"
 	"math/bits"
 	"slices"
 	"sort"
@@ -53,6 +54,8 @@ func (w *worker) sweepRegion(k uint32, r *region) {
 	w.resolve()
 	w.sweep = nil
 	r.edges = slices.Clone(w.edges)
+	// They are but for those to huge objects, which are found first.
+	slices.SortFunc(r.edges, func(a, b edge) int { return cmp.Compare(a.from, b.from) })
 	if w.failed {
 		// From there on, what is reached is scanned by itself.
 		for i := r.limit; i < to; i++ {
