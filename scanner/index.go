@@ -161,7 +161,7 @@ func (x *Index) listChunks(workers int) []draft {
 			if x.owners[i] == none {
 				continue
 			}
-			a, b := x.starts[i]>>chunkShift, max(x.last(i), x.starts[i])>>chunkShift
+			a, b := x.starts[i]>>chunkShift, x.last(i)>>chunkShift
 			low := x.starts[i] | x.starts[i+1]
 			list = enter(list, draft{a, i, 1, low})
 			if b-a > hugeChunks {
@@ -294,8 +294,9 @@ func (x *Index) find(w uint64) (uint32, bool) {
 	return x.findHuge(w)
 }
 
-// last returns the last address of span i.
-func (x *Index) last(i uint32) uint64 { return x.starts[i+1] - 1 }
+// last returns the last address of span i. Nothing lies behind the last address
+// of all, which can be a span by itself.
+func (x *Index) last(i uint32) uint64 { return max(x.starts[i+1]-1, x.starts[i]) }
 
 // spansOf returns all spans of the object of span i, the lowest first: that
 // one stands for the object.
