@@ -60,11 +60,15 @@ before() { :; }
 after() { :; }
 
 # The first process needs nothing of the kernel's sources but the numbers of the
-# system calls, so it is made anew each time.
+# system calls, so it is made anew each time; with the compiler's plugins that
+# the recipe put beside the kernel's scripts, for the compiler is the same.
 build_init() {
-	local tree=$out/build arch=$out/build/arch/$folder
+	local tree=$out/build arch=$out/build/arch/$folder plugin plugins=()
 
-	"$cc" -O1 -static -nostdlib -ffreestanding -fno-pic -no-pie -fno-stack-protector \
+	for plugin in "$tree"/scripts/*.plugin; do
+		[ ! -e "$plugin" ] || plugins+=("-fplugin=$plugin")
+	done
+	"$cc" "${plugins[@]}" -O1 -static -nostdlib -ffreestanding -fno-pic -no-pie -fno-stack-protector \
 		-fno-asynchronous-unwind-tables -Wl,--build-id=none -s \
 		-I "$arch/include/generated/uapi" -I "$arch/include/uapi" \
 		-I "$tree/include/generated/uapi" -I "$tree/include/uapi" \

@@ -118,11 +118,11 @@ static long put(const char *s)
 	return call(__NR_write, out, (long)s, length(s), 0, 0);
 }
 
-/* Without a division, for which a compiler may want a library. */
+/* Without a division or a string's zeros, for which a compiler may want a library. */
 static void put_number(long n)
 {
 	static const int powers[] = { 1000, 100, 10, 1 };
-	char digits[sizeof(powers) / sizeof(*powers) + 1] = "";
+	char digits[sizeof(powers) / sizeof(*powers) + 1];
 	unsigned int i, at = 0;
 
 	for (i = 0; i < sizeof(powers) / sizeof(*powers); i++) {
@@ -133,6 +133,7 @@ static void put_number(long n)
 		if (at || digit > '0' || powers[i] == 1)
 			digits[at++] = digit;
 	}
+	digits[at] = 0;
 	put(digits);
 }
 
