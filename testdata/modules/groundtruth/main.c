@@ -169,9 +169,9 @@ static int run_all(void *done)
 /* In the context of the process that loads the module. */
 static noinline void plant_leak_insmod(void)
 {
-	void *p = kmalloc(128, GFP_KERNEL);
+	void *p = gt_alloc(GFP_KERNEL);
 
-	gt_planted(p, 128);
+	gt_planted(p, GT_SIZE);
 }
 
 static int __init groundtruth_init(void)
@@ -183,10 +183,15 @@ static int __init groundtruth_init(void)
 				     gt_no_merge);
 	if (!gt_cache)
 		return -ENOMEM;
-	/* A thread of its own: its stack and registers are gone afterwards. */
-	task = kthread_run(run_all, &done, "groundtruth");
+	/*
+	 * A thread of its own: its stack and registers are gone afterwards. And
+	 * on one CPU, whose free objects it uses up.
+	 */
+	task = kthread_create(run_all, &done, "groundtruth");
 	if (IS_ERR(task))
 		return PTR_ERR(task);
+	kthread_bind(task, cpumask_first(cpu_online_mask));
+	wake_up_process(task);
 	wait_for_completion(&done);
 	msleep(50);
 	if (!*only)
