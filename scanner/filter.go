@@ -8,13 +8,24 @@ import (
 // blockWords is how many words a filter looks at in one call, at most.
 const blockWords = 2048
 
-// masks are a filter's answer: bit i%64 of masks[i/64] for word i.
+// hits are words that may point into an object.
+type hits struct {
+	word [maxHits]uint64
+	off  [maxHits]uint32 // of each word, in bytes from worker.base
+	n    int
+	masks
+}
+
+// maxHits leaves room for what a filter may write behind the last.
+const maxHits = batch + blockWords + 16
+
+// masks are a vector filter's answer: bit i%64 of masks[i/64] for word i.
 type masks [blockWords / 64]uint64
 
-// filter sets the bits of the words of b that lie in one of the bands, and
-// clears those of the others up to the next multiple of 64. b holds whole
-// words, at most blockWords.
-type filter func(m *masks, b []byte, f *bands)
+// filter appends the words of b that lie in one of the bands, with their
+// offsets, that of the first being off. b holds whole words, at most
+// blockWords.
+type filter func(h *hits, b []byte, off uint32, f *bands)
 
 // A format is a word size and a byte order: what is chosen once, outside all
 // loops.
@@ -27,20 +38,26 @@ type format struct {
 
 func newFormat(in *Input) format {
 	f := format{size: uint64(in.WordSize), shift: 3, big: in.Order.Uint16([]byte{0, 1}) == 1}
-	switch {
-	case f.size == 8 && f.big:
-		f.filter = filter64BE
-	case f.size == 8:
-		f.filter = filter64LE
-	case f.big:
-		f.shift, f.filter = 2, filter32BE
-	default:
-		f.shift, f.filter = 2, filter32LE
+	if f.size == 4 {
+		f.shift = 2
 	}
-	if fast := fastFilter(f.size, f.big); fast != nil {
-		f.filter = fast
+	if f.filter = f.fastFilter(); f.filter == nil {
+		f.filter = f.plainFilter()
 	}
 	return f
+}
+
+// kind numbers the formats, as their filters are listed.
+func (f *format) kind() int {
+	k := int(3-f.shift) << 1
+	if f.big {
+		k++
+	}
+	return k
+}
+
+func (f *format) plainFilter() filter {
+	return [...]filter{filter64LE, filter64BE, filter32LE, filter32BE}[f.kind()]
 }
 
 // word reads the word at the start of b.
@@ -75,49 +92,63 @@ func (f *bands) in(w uint64) uint64 {
 	return a | b | c
 }
 
+// add appends w if hit is 1, and needs no branch for it.
+func (h *hits) add(w uint64, off uint32, hit uint64) {
+	h.word[h.n], h.off[h.n] = w, off
+	h.n += int(hit)
+}
+
 // The four loops below differ in one expression each.
 
-func filter64LE(m *masks, b []byte, f *bands) {
-	for k := 0; len(b) >= 8; k++ {
-		bit := uint64(0)
-		i := 0
-		for ; i < 64 && len(b) >= 8; i++ {
-			bit |= f.in(binary.LittleEndian.Uint64(b)) << i
-			b = b[8:]
-		}
-		m[k] = bit
+func filter64LE(h *hits, b []byte, off uint32, f *bands) {
+	for ; len(b) >= 8; b, off = b[8:], off+8 {
+		w := binary.LittleEndian.Uint64(b)
+		h.add(w, off, f.in(w))
 	}
 }
 
-func filter64BE(m *masks, b []byte, f *bands) {
-	for k := 0; len(b) >= 8; k++ {
-		bit := uint64(0)
-		for i := 0; i < 64 && len(b) >= 8; i++ {
-			bit |= f.in(binary.BigEndian.Uint64(b)) << i
-			b = b[8:]
-		}
-		m[k] = bit
+func filter64BE(h *hits, b []byte, off uint32, f *bands) {
+	for ; len(b) >= 8; b, off = b[8:], off+8 {
+		w := binary.BigEndian.Uint64(b)
+		h.add(w, off, f.in(w))
 	}
 }
 
-func filter32LE(m *masks, b []byte, f *bands) {
-	for k := 0; len(b) >= 4; k++ {
-		bit := uint64(0)
-		for i := 0; i < 64 && len(b) >= 4; i++ {
-			bit |= f.in(uint64(binary.LittleEndian.Uint32(b))) << i
-			b = b[4:]
-		}
-		m[k] = bit
+func filter32LE(h *hits, b []byte, off uint32, f *bands) {
+	for ; len(b) >= 4; b, off = b[4:], off+4 {
+		w := uint64(binary.LittleEndian.Uint32(b))
+		h.add(w, off, f.in(w))
 	}
 }
 
-func filter32BE(m *masks, b []byte, f *bands) {
-	for k := 0; len(b) >= 4; k++ {
-		bit := uint64(0)
-		for i := 0; i < 64 && len(b) >= 4; i++ {
-			bit |= f.in(uint64(binary.BigEndian.Uint32(b))) << i
-			b = b[4:]
+func filter32BE(h *hits, b []byte, off uint32, f *bands) {
+	for ; len(b) >= 4; b, off = b[4:], off+4 {
+		w := uint64(binary.BigEndian.Uint32(b))
+		h.add(w, off, f.in(w))
+	}
+}
+
+// masked makes a filter of one that says by masks which words are in a band.
+func (f *format) masked(find func(m *masks, b []byte, f *bands)) filter {
+	return func(h *hits, b []byte, off uint32, bands *bands) {
+		find(&h.masks, b, bands)
+		for k := 0; len(b) > 0; k++ {
+			set := h.masks[k]
+			// Mostly there is none or one: the first is taken unseen, since a
+			// branch on that is guessed wrong every other time.
+			for {
+				at := bits.TrailingZeros64(set) & 63 << f.shift
+				hit := uint64(1)
+				if set == 0 {
+					hit = 0
+				}
+				h.add(f.word(b[at:]), off+uint32(at), hit)
+				if set &= set - 1; set == 0 {
+					break
+				}
+			}
+			step := min(64<<f.shift, len(b))
+			b, off = b[step:], off+uint32(step)
 		}
-		m[k] = bit
 	}
 }

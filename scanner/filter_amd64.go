@@ -2,21 +2,34 @@ package scanner
 
 import "golang.org/x/sys/cpu"
 
-// fastFilter returns a filter for words of size bytes that does the same
-// with AVX2, or nil on a CPU without.
-func fastFilter(size uint64, big bool) filter {
+// fastFilter returns a filter that does the same with AVX-512 or AVX2, or nil
+// on a CPU without.
+func (f *format) fastFilter() filter {
+	x86 := &cpu.X86
 	switch {
-	case !cpu.X86.HasAVX2:
-		return nil
-	case size == 8 && big:
-		return avx2Filter64BE
-	case size == 8:
-		return avx2Filter64LE
-	case big:
-		return avx2Filter32BE
+	case x86.HasAVX512F && x86.HasAVX512VL && x86.HasAVX512BW && x86.HasAVX512DQ && x86.HasPOPCNT:
+		return [...]filter{avx512Filter64LE, avx512Filter64BE, avx512Filter32LE, avx512Filter32BE}[f.kind()]
+	case x86.HasAVX2:
+		return f.avx2Filter()
 	}
-	return avx2Filter32LE
+	return nil
 }
+
+func (f *format) avx2Filter() filter {
+	return f.masked([...]func(*masks, []byte, *bands){avx2Filter64LE, avx2Filter64BE, avx2Filter32LE, avx2Filter32BE}[f.kind()])
+}
+
+//go:noescape
+func avx512Filter64LE(h *hits, b []byte, off uint32, f *bands)
+
+//go:noescape
+func avx512Filter64BE(h *hits, b []byte, off uint32, f *bands)
+
+//go:noescape
+func avx512Filter32LE(h *hits, b []byte, off uint32, f *bands)
+
+//go:noescape
+func avx512Filter32BE(h *hits, b []byte, off uint32, f *bands)
 
 //go:noescape
 func avx2Filter64LE(m *masks, b []byte, f *bands)

@@ -1,4 +1,5 @@
 #include "textflag.h"
+#include "go_asm.h"
 
 // All ones, then all zeros: a load at 32-n selects the first n bytes.
 DATA select<>+0(SB)/8, $-1
@@ -147,3 +148,128 @@ TEXT ·avx2Filter32LE(SB), NOSPLIT, $0-40
 TEXT ·avx2Filter32BE(SB), NOSPLIT, $0-40
 	VMOVDQU reverse32<>(SB), Y15
 	FILTER(SWAP, VPADDD, VPCMPGTD, VMOVMSKPS, VPMASKMOVD, 8, 32)
+
+// Offsets of the words in a vector.
+DATA steps<>+0(SB)/8, $0x0000000400000000
+DATA steps<>+8(SB)/8, $0x0000000c00000008
+DATA steps<>+16(SB)/8, $0x0000001400000010
+DATA steps<>+24(SB)/8, $0x0000001c00000018
+DATA steps<>+32(SB)/8, $0x0000002400000020
+DATA steps<>+40(SB)/8, $0x0000002c00000028
+DATA steps<>+48(SB)/8, $0x0000003400000030
+DATA steps<>+56(SB)/8, $0x0000003c00000038
+GLOBL steps<>(SB), RODATA|NOPTR, $64
+
+DATA steps64<>+0(SB)/8, $0x0000000800000000
+DATA steps64<>+8(SB)/8, $0x0000001800000010
+DATA steps64<>+16(SB)/8, $0x0000002800000020
+DATA steps64<>+24(SB)/8, $0x0000003800000030
+GLOBL steps64<>(SB), RODATA|NOPTR, $32
+
+// Word order for 512 bits: as the host's, or reversed.
+#define ASIS512
+#define SWAP512 VPSHUFB Z15, Z0, Z0
+
+// BANDS loads the bands: first addresses in Z16 to Z18, sizes in Z19 to Z21.
+#define BANDS(BROADCAST) \
+	MOVQ f+40(FP), AX; \
+	BROADCAST 0(AX), Z16; \
+	BROADCAST 8(AX), Z19; \
+	BROADCAST 16(AX), Z17; \
+	BROADCAST 24(AX), Z20; \
+	BROADCAST 32(AX), Z18; \
+	BROADCAST 40(AX), Z21
+
+// KEEP64 appends the words of Z0 that K3 has, and their offsets, Y6.
+#define KEEP64 \
+	VPCOMPRESSQ.Z Z0, K3, Z4; \
+	VPCOMPRESSD.Z Y6, K3, Y5; \
+	VMOVDQU64 Z4, (DI)(R9*8); \
+	VMOVDQU Y5, (R8)(R9*4)
+
+// KEEP32 does so for words of 32 bits, which are extended.
+#define KEEP32 \
+	VPCOMPRESSD.Z Z0, K3, Z4; \
+	VPCOMPRESSD.Z Z6, K3, Z5; \
+	VEXTRACTI64X4 $1, Z4, Y3; \
+	VPMOVZXDQ Y4, Z4; \
+	VPMOVZXDQ Y3, Z3; \
+	VMOVDQU64 Z4, (DI)(R9*8); \
+	VMOVDQU64 Z3, 64(DI)(R9*8); \
+	VMOVDQU64 Z5, (R8)(R9*4)
+
+// FILTER512 is the body for words of 1<<SHIFT bytes. The offset of the struct's
+// fields are hits__off and hits_n.
+#define FILTER512(ORDER, LOAD, SUB, CMP, BROADCAST, SHIFT, KEEP) \
+	MOVQ h+0(FP), DI; \
+	MOVQ b_base+8(FP), SI; \
+	MOVQ b_len+16(FP), BX; \
+	LEAQ hits_off(DI), R8; \
+	MOVQ hits_n(DI), R9; \
+	MOVL $64, CX; \
+	VPBROADCASTD CX, Z7; \
+	VPBROADCASTD off+32(FP), Z1; \
+	VPADDD Z1, Z6, Z6; \
+	BANDS(BROADCAST); \
+	KXNORQ K7, K7, K7; \
+next: \
+	CMPQ BX, $64; \
+	JB part; \
+	VMOVDQU64 (SI), Z0; \
+match: \
+	ORDER; \
+	SUB Z16, Z0, Z1; \
+	SUB Z17, Z0, Z2; \
+	SUB Z18, Z0, Z3; \
+	CMP $1, Z19, Z1, K7, K1; \
+	CMP $1, Z20, Z2, K7, K2; \
+	CMP $1, Z21, Z3, K7, K3; \
+	KORW K1, K2, K1; \
+	KORW K1, K3, K3; \
+	KEEP; \
+	KMOVW K3, R10; \
+	POPCNTL R10, R10; \
+	ADDQ R10, R9; \
+	VPADDD Z7, Z6, Z6; \
+	ADDQ $64, SI; \
+	SUBQ $64, BX; \
+	JA next; \
+	MOVQ R9, hits_n(DI); \
+	VZEROUPPER; \
+	RET; \
+part: \
+	TESTQ BX, BX; \
+	JZ done; \
+	MOVQ BX, CX; \
+	SHRQ $SHIFT, CX; \
+	MOVQ $1, DX; \
+	SHLQ CX, DX; \
+	DECQ DX; \
+	KMOVQ DX, K7; \
+	LOAD (SI), K7, Z0; \
+	JMP match; \
+done: \
+	VZEROUPPER; \
+	RET
+
+// func avx512Filter64LE(h *hits, b []byte, off uint32, f *bands)
+TEXT ·avx512Filter64LE(SB), NOSPLIT, $0-48
+	VMOVDQU steps64<>(SB), Y6
+	FILTER512(ASIS512, VMOVDQU64.Z, VPSUBQ, VPCMPUQ, VPBROADCASTQ, 3, KEEP64)
+
+// func avx512Filter64BE(h *hits, b []byte, off uint32, f *bands)
+TEXT ·avx512Filter64BE(SB), NOSPLIT, $0-48
+	VBROADCASTI64X4 reverse64<>(SB), Z15
+	VMOVDQU steps64<>(SB), Y6
+	FILTER512(SWAP512, VMOVDQU64.Z, VPSUBQ, VPCMPUQ, VPBROADCASTQ, 3, KEEP64)
+
+// func avx512Filter32LE(h *hits, b []byte, off uint32, f *bands)
+TEXT ·avx512Filter32LE(SB), NOSPLIT, $0-48
+	VMOVDQU64 steps<>(SB), Z6
+	FILTER512(ASIS512, VMOVDQU32.Z, VPSUBD, VPCMPUD, VPBROADCASTD, 2, KEEP32)
+
+// func avx512Filter32BE(h *hits, b []byte, off uint32, f *bands)
+TEXT ·avx512Filter32BE(SB), NOSPLIT, $0-48
+	VBROADCASTI64X4 reverse32<>(SB), Z15
+	VMOVDQU64 steps<>(SB), Z6
+	FILTER512(SWAP512, VMOVDQU32.Z, VPSUBD, VPCMPUD, VPBROADCASTD, 2, KEEP32)

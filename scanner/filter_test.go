@@ -3,6 +3,7 @@ package scanner
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"testing"
 )
 
@@ -21,12 +22,13 @@ func TestFilters(t *testing.T) {
 		for _, b := range []bands{testBands(fm.size), newIndex(nil, fm.size, 1).bands, newIndex([]Object{{Addr: 0, Size: ^uint64(0)}}, fm.size, 1).bands} {
 			in := &Input{WordSize: fm.size, Order: fm.order}
 			f := newFormat(in)
-			slow := map[string]filter{"64LE": filter64LE, "64BE": filter64BE, "32LE": filter32LE, "32BE": filter32BE}[fm.name]
 			for n := 0; n <= blockWords; n += 1 + n/100 {
 				buf := make([]byte, (n+1)*fm.size)
 				buf = buf[rng.IntN(fm.size):]
 				buf = buf[: n*fm.size : n*fm.size]
-				var want masks
+				var want []uint64
+				var wantOff []uint32
+				const off = 1000
 				for i := range n {
 					r := b.b[rng.IntN(3)]
 					w := r.lo + []uint64{0, 1, r.n - 1, r.n, ^uint64(0), rng.Uint64(), rng.Uint64() % max(r.n, 1)}[rng.IntN(7)]
@@ -39,18 +41,26 @@ func TestFilters(t *testing.T) {
 					}
 					for _, r := range b.b {
 						if w >= r.lo && w-r.lo < r.n {
-							want[i/64] |= 1 << (i % 64)
+							want, wantOff = append(want, w), append(wantOff, off+uint32(i*fm.size))
+							break
 						}
 					}
 				}
-				for what, fun := range map[string]filter{"plain": slow, "fast": f.filter} {
-					var got masks
-					for i := range got[:(n+63)/64] {
-						got[i] = rng.Uint64()
-					}
-					fun(&got, buf, &b)
-					if got != want {
-						t.Fatalf("%s %s, %d words: %#x, want %#x", fm.name, what, n, got, want)
+				for what, fun := range f.filters() {
+					for _, before := range []int{0, 1, batch - 1} {
+						h := hits{n: before}
+						for i := range before {
+							h.word[i], h.off[i] = uint64(i), uint32(2*i)
+						}
+						fun(&h, buf, off, &b)
+						if !slices.Equal(h.word[before:h.n], want) || !slices.Equal(h.off[before:h.n], wantOff) {
+							t.Fatalf("%s %s, %d words: %#x at %d, want %#x at %d", fm.name, what, n, h.word[before:h.n], h.off[before:h.n], want, wantOff)
+						}
+						for i := range before {
+							if h.word[i] != uint64(i) || h.off[i] != uint32(2*i) {
+								t.Fatalf("%s %s: overwrites what was there", fm.name, what)
+							}
+						}
 					}
 				}
 			}
@@ -62,19 +72,16 @@ func BenchmarkFilter(b *testing.B) {
 	for _, fm := range formats {
 		in := &Input{WordSize: fm.size, Order: fm.order}
 		f := newFormat(in)
-		slow := map[string]filter{"64LE": filter64LE, "64BE": filter64BE, "32LE": filter32LE, "32BE": filter32BE}[fm.name]
 		bands := testBands(fm.size)
 		for _, n := range []int{8, 32, blockWords} {
-			for _, v := range []struct {
-				name string
-				f    filter
-			}{{"plain", slow}, {"fast", f.filter}} {
-				b.Run(fmt.Sprintf("%s/%d/%s", fm.name, n, v.name), func(b *testing.B) {
+			for name, fun := range f.filters() {
+				b.Run(fmt.Sprintf("%s/%d/%s", fm.name, n, name), func(b *testing.B) {
 					buf := make([]byte, n*fm.size)
-					var m masks
+					var h hits
 					b.SetBytes(int64(len(buf)))
 					for b.Loop() {
-						v.f(&m, buf, &bands)
+						h.n = 0
+						fun(&h, buf, 0, &bands)
 					}
 				})
 			}

@@ -74,16 +74,17 @@ func (w *worker) sweepSome(i, to uint32) uint32 {
 	for i < to && (has(m.special, i) || has(x.gaps, i)) {
 		i++
 	}
-	first, last := i, i
-	for ; i < to && !has(m.special, i); i++ {
-		if !has(x.gaps, i) {
-			last = i
-		} else if x.starts[i+1]-x.starts[i] > maxGap {
-			break
-		}
-	}
-	if first == to {
+	if i == to {
 		return to
+	}
+	first := i
+	stop := next(m.special, i, to)
+	for i = next(x.gaps, i, stop); i < stop && x.starts[i+1]-x.starts[i] <= maxGap; {
+		i = next(x.gaps, i+1, stop)
+	}
+	last := i - 1
+	for has(x.gaps, last) {
+		last--
 	}
 	if p, ok := m.words(stretch{x.starts[first], x.last(last), none}); ok {
 		w.run = append(w.run[:0], p)
@@ -93,6 +94,31 @@ func (w *worker) sweepSome(i, to uint32) uint32 {
 		w.sweep.limit = min(w.sweep.limit, first)
 	}
 	return i
+}
+
+// next returns the first bit of [i, to) that is set, or to.
+func next(set []uint64, i, to uint32) uint32 {
+	for ; i < to; i = i&^63 + 64 {
+		if rest := set[i>>6] >> (i & 63); rest != 0 {
+			return min(i+uint32(bits.TrailingZeros64(rest)), to)
+		}
+	}
+	return to
+}
+
+// hold keeps of the first n spans in the batch, which a sweep found words that
+// point to, those of which the word is in an object that is reached, and returns
+// how many. If it is in another the edge is noted.
+func (w *worker) hold(n int) int {
+	b := &w.batch
+	kept := 0
+	for i, to := range b.span[:n] {
+		b.span[kept] = to
+		if w.holds(w.base+uint64(b.off[i]), to) {
+			kept++
+		}
+	}
+	return kept
 }
 
 // holds says whether the word at an address, which a sweep found to point to

@@ -1,88 +1,71 @@
 package scanner
 
-import (
-	"math/bits"
-	"sync/atomic"
-)
+import "sync/atomic"
 
-// batch is how many candidates are resolved together: enough for their cache
-// misses to overlap, few enough for what they touched to stay in the cache.
+// batch is how many hits are resolved together: enough for their cache misses
+// to overlap, few enough for what they touched to stay in the cache.
 const batch = 256
 
-// cand is a word that may point into an object.
-type cand struct {
-	word uint64
-	at   uint64 // its address, in a sweep
-	unit uint64 // see Index.unit; then the span
+// resolved are a batch of hits on their way to spans.
+type resolved struct {
+	word [batch]uint64
+	unit [batch]uint64 // see Index.unit
+	span [batch]uint32
+	off  [batch]uint32
 }
 
-// pushAll adds those of the words of b, the first at address at, for which a
-// bit is set.
-func (w *worker) pushAll(masks []uint64, b []byte, at uint64) {
-	f := &w.m.f
-	n := len(w.cands)
-	cands := w.cands[:batch]
-	for _, set := range masks {
-		// Mostly there is none or one: the first is taken unseen, since a branch
-		// on that is guessed wrong every other time.
-		for {
-			off := bits.TrailingZeros64(set) & 63 << f.shift
-			cands[n] = cand{word: f.word(b[off:]), at: at + uint64(off)}
-			if set != 0 {
-				n++
-			}
-			if n == batch {
-				w.cands = cands
-				w.resolve()
-				n = 0
-			}
-			if set &= set - 1; set == 0 {
-				break
-			}
-		}
-		step := min(64<<f.shift, len(b))
-		b, at = b[step:], at+uint64(step)
-	}
-	w.cands = cands[:n]
-}
-
-// push adds a candidate, a word in one of the bands.
-func (w *worker) push(word, at uint64) {
-	w.cands = append(w.cands, cand{word: word, at: at})
-	if len(w.cands) == batch {
+// push adds a word in one of the bands, which is not from a sweep.
+func (w *worker) push(word uint64) {
+	w.hits.add(word, 0, 1)
+	if w.hits.n >= batch {
 		w.resolve()
 	}
 }
 
-// resolve marks what the candidates point to. Its first loop waits for memory
-// only, and is so short that the processor is in many rounds of it at once:
-// what it waits for overlaps.
+// resolve marks what the hits point to.
 func (w *worker) resolve() {
-	x := w.m.x
-	n := 0
-	for i := range w.cands {
-		c := w.cands[i]
-		if ch := x.chunkOf(c.word); ch != nil {
-			c.unit = ch.unit(c.word)
-			w.cands[n] = c
-			n++
-		} else if i, ok := x.findHuge(c.word); ok {
-			w.found(i, c.at)
-		}
+	h := &w.hits
+	for first := 0; first < h.n; first += batch {
+		w.resolveSome(h.word[first:min(first+batch, h.n)], h.off[first:])
 	}
-	cands := w.cands[:n]
-	touched := uint64(0)
-	for i := range cands {
-		touched += x.granules[cands[i].unit>>unitBits].starts
-	}
-	w.touched = touched // or the compiler drops the loads
-	for i := range cands {
-		c := &cands[i]
-		w.found(x.at(c.unit, c.word), c.at)
-	}
-	w.cands = w.cands[:0]
+	h.n = 0
 	if len(w.late) > 0 {
 		w.resolveLate()
+	}
+}
+
+// resolveSome does so for at most a batch, in loops that are short, so that the
+// processor is in many rounds of one at once and what it waits for overlaps.
+// What they have to do is as good as random: a branch on that would be guessed
+// wrong every other time.
+func (w *worker) resolveSome(words []uint64, offs []uint32) {
+	m, x := w.m, w.m.x
+	b := &w.batch
+	n := 0
+	for i, word := range words {
+		c := x.chunkOf(word)
+		if c == nil {
+			if span, ok := x.findHuge(word); ok {
+				w.found(span, w.base+uint64(offs[i]))
+			}
+			continue
+		}
+		b.word[n], b.off[n], b.unit[n] = word, offs[i], c.unit(word)
+		n++
+	}
+	for i, unit := range b.unit[:n] {
+		b.span[i] = x.at(unit, b.word[i])
+	}
+	white := 0
+	for i, span := range b.span[:n] {
+		b.span[white], b.off[white] = span, b.off[i]
+		white += int(m.white(span))
+	}
+	if w.sweep != nil {
+		white = w.hold(white)
+	}
+	for _, span := range b.span[:white] {
+		w.mark(span)
 	}
 }
 
@@ -104,13 +87,11 @@ func (w *worker) resolveLate() {
 	}
 }
 
+// white is 1 if span i is not marked, else 0.
+func (m *marker) white(i uint32) uint64 { return ^atomic.LoadUint64(&m.marks[i>>6]) >> (i & 63) & 1 }
+
 // reached says whether span i is marked.
-func (m *marker) reached(i uint32) bool {
-	if m.alone {
-		return has(m.marks, i)
-	}
-	return atomic.LoadUint64(&m.marks[i>>6])>>(i&63)&1 != 0
-}
+func (m *marker) reached(i uint32) bool { return m.white(i) == 0 }
 
 // set sets bit i and says whether it was not.
 func (m *marker) set(bits []uint64, i uint32) bool {

@@ -65,7 +65,7 @@ func (m *marker) run(workers []*worker) error {
 	}
 	jobs, words := m.rootJobs(m.in.Roots)
 	for _, word := range append(words, m.loose...) {
-		w.push(word, 0)
+		w.push(word)
 	}
 	w.resolve()
 	// All regions are to be swept, so none is in w.out.

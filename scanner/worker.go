@@ -2,7 +2,7 @@ package scanner
 
 import (
 	"context"
-	"math/bits"
+	"math"
 
 	"github.com/leakvisor/leakvisor/guestmem"
 )
@@ -35,7 +35,9 @@ type worker struct {
 	m   *marker
 	// run holds the pieces being read, ascending, of whole words.
 	run   []stretch
-	cands []cand   // candidates to be resolved
+	hits  hits     // to be resolved
+	base  uint64   // address that they count from
+	batch resolved // those that are
 	late  []uint64 // found while resolving
 	// sweep is the region being swept, or nil; edges are those noted for it,
 	// and failed says that some of its memory cannot be read.
@@ -55,12 +57,10 @@ type worker struct {
 	// could not be read is in bad, of plain objects in badPlain.
 	bytes         uint64
 	bad, badPlain []gvaRange
-	masks         masks
-	touched       uint64
 }
 
 func newWorker(ctx context.Context, m *marker) *worker {
-	return &worker{ctx: ctx, m: m, run: make([]stretch, 0, maxPieces), cands: make([]cand, 0, batch)}
+	return &worker{ctx: ctx, m: m, run: make([]stretch, 0, maxPieces)}
 }
 
 // work takes work from q until there is none.
@@ -231,35 +231,44 @@ func (w *worker) scanRun(mem guestmem.Memory, exclude bool) {
 // blocks filters b, whole words at address at, from the run's piece cur on,
 // and returns the piece where it ended.
 func (w *worker) blocks(b []byte, at uint64, cur int, exclude bool) int {
-	f := &w.m.f
+	f, h := &w.m.f, &w.hits
 	simple := w.visit == nil && len(w.run) == 1 && (!exclude || w.ex == len(w.m.exclude))
 	for len(b) > 0 {
 		n := min(len(b), blockWords<<f.shift)
-		f.filter(&w.masks, b[:n], &w.m.x.bands)
-		words := n >> f.shift
-		if simple {
-			w.pushAll(w.masks[:(words+63)/64], b, at)
-			b, at = b[n:], at+uint64(n)
-			continue
+		if at-w.base > math.MaxUint32-maxRun {
+			w.resolve()
+			w.base = at
 		}
-		for k := 0; k<<6 < words; k++ {
-			for set := w.masks[k]; set != 0; set &= set - 1 {
-				off := (k<<6 + bits.TrailingZeros64(set)) << f.shift
-				a := at + uint64(off)
-				for w.run[cur].last < a {
-					cur++
-				}
-				if w.run[cur].start > a || exclude && w.excluded(a) {
-					continue
-				}
-				if word := f.word(b[off:n]); w.visit == nil {
-					w.push(word, a)
-				} else {
-					w.tell(word, w.run[cur].from, a)
-				}
-			}
+		old := h.n
+		f.filter(h, b[:n], uint32(at-w.base), &w.m.x.bands)
+		if !simple {
+			cur = w.choose(old, cur, exclude)
+		}
+		if h.n >= batch {
+			w.resolve()
 		}
 		b, at = b[n:], at+uint64(n)
+	}
+	return cur
+}
+
+// choose leaves out the hits from the i-th on that are in no piece or excluded,
+// and shows the others to visit.
+func (w *worker) choose(i, cur int, exclude bool) int {
+	h := &w.hits
+	last := h.n
+	for h.n = i; i < last; i++ {
+		a := w.base + uint64(h.off[i])
+		for w.run[cur].last < a {
+			cur++
+		}
+		switch {
+		case w.run[cur].start > a || exclude && w.excluded(a):
+		case w.visit != nil:
+			w.tell(h.word[i], w.run[cur].from, a)
+		default:
+			h.add(h.word[i], h.off[i], 1)
+		}
 	}
 	return cur
 }
