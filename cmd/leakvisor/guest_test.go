@@ -93,6 +93,12 @@ func (r *guestRun) wait(t *testing.T, status int) {
 	}
 	if got := r.cmd.ProcessState.ExitCode(); got != status {
 		console, _ := os.ReadFile(r.path("console"))
+		if got == exitLeaks {
+			rep := r.report(t)
+			for i := range min(len(rep.Orphans), 10) {
+				t.Log(record(&rep.Orphans[i]))
+			}
+		}
 		t.Fatalf("exit status %d, want %d; standard error:\n%s\nconsole:\n%s", got, status, r.stderr.String(), console)
 	}
 	r.nothingLeft(t)
