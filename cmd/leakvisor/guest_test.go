@@ -93,8 +93,9 @@ func (r *guestRun) wait(t *testing.T, status int) {
 	}
 	if got := r.cmd.ProcessState.ExitCode(); got != status {
 		console, _ := os.ReadFile(r.path("console"))
-		if got == exitLeaks {
+		if got == exitLeaks || got == exitUnknown {
 			rep := r.report(t)
+			t.Logf("reasons: %q", rep.Reasons)
 			for i := range min(len(rep.Orphans), 10) {
 				t.Log(record(&rep.Orphans[i]))
 			}
