@@ -34,6 +34,10 @@ type Arch struct {
 	// enumerations' constants, found near functions; nil where all are alike.
 	Adapt func(constant func(name string, near ...string) (int64, bool)) *Arch
 
+	// Relocs are the relocations of debug sections in files that are not
+	// linked, as modules are.
+	Relocs Relocs
+
 	// Text finds function exits; nil where there is no disassembler.
 	Text Disassembler
 	// QEMU says how qemu-system runs it; nil where QEMU cannot.
@@ -47,6 +51,30 @@ type ELF struct {
 	Machine elf.Machine
 	Class   elf.Class
 	Data    elf.Data
+}
+
+// ELFOf returns what an ELF header says.
+func ELFOf(h elf.FileHeader) ELF { return ELF{h.Machine, h.Class, h.Data} }
+
+// Find returns which of some architectures it is, nil for none.
+func (e ELF) Find(archs []*Arch) *Arch {
+	for _, a := range archs {
+		if a.ELF == e {
+			return a
+		}
+	}
+	return nil
+}
+
+// Relocs are the relocations that compilers put into debug sections. All of
+// them store the symbol's value plus the addend.
+type Relocs struct {
+	// Sizes gives by type how many bytes they store, 4 or 8. The numbers are
+	// those of the architecture's psABI, as in include/elf/*.h of binutils.
+	Sizes map[uint32]int
+	// InParts says that r_info is in 64-bit files a symbol of 32 bits, a special
+	// one and three types of 8 bits each, whatever the byte order.
+	InParts bool
 }
 
 // Reg is one register.

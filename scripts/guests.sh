@@ -10,13 +10,15 @@
 #   image      the kernel image's name in the package, without the release
 #   emulator, qemu   QEMU's program and the package that has it
 # and of a guest that is built, as Debian has no kernel for it:
-#   recipe     the files in scripts/kernels that say how; else empty
+#   recipe     the file in scripts/kernels that says how, if one is needed; else empty
+#   fragments  those of its configuration, in scripts/kernels/frag
 #   source     the package with the sources
 #   target, image   what make makes besides vmlinux, and what QEMU boots of it
 #   folder     the architecture's in the sources (arch/*)
 #   cpus       how many the guest is tested with, at most
 #   stays      not empty if its machine goes on when it powers off
 #   gcc        the compiler's name behind the prefix
+#   flags      what it needs to be told to compile for the guest
 describe() {
 	compiler=() cross= image=vmlinuz recipe= metas=()
 	case $1 in
@@ -51,7 +53,7 @@ describe() {
 		debian=mips64el karch=mips cross=mips64el-linux-gnuabi64-
 		compiler=(gcc-12-mips64el-linux-gnuabi64)
 		emulator=qemu-system-mips64el qemu=qemu-system-mips ;;
-	ppc32-* | mips-* | sparc64-* | sh4-* | microblaze-*)
+	ppc32-* | mips-* | sparc64-* | sh4-* | microblaze-* | microblazeel-*)
 		describe_built "$1"
 		return ;;
 	*)
@@ -94,8 +96,9 @@ describe() {
 }
 
 describe_built() {
-	debian= target= image=vmlinux cpus=1 stays= gcc=gcc-12
+	debian= target= image=vmlinux cpus=1 stays= gcc=gcc-12 flags=()
 	recipe=${1%%-*} source=linux-source-${1#*-}
+	fragments=(common "$recipe")
 	case $1 in
 	ppc32-6.1)
 		karch=powerpc cross=powerpc-linux-gnu-
@@ -115,10 +118,15 @@ describe_built() {
 		target=zImage image=arch/sh/boot/zImage
 		compiler=(gcc-12-sh4-linux-gnu gcc-12-plugin-dev-sh4-linux-gnu g++ libgmp-dev)
 		emulator=qemu-system-sh4 qemu=qemu-system-misc ;;
-	microblaze-6.1)
+	microblaze-6.1 | microblazeel-6.1)
 		karch=microblaze cross=microblaze-linux- gcc=gcc stays=1
 		compiler=(g++ libgmp-dev libmpfr-dev libmpc-dev)
-		emulator=qemu-system-microblaze qemu=qemu-system-misc ;;
+		emulator=qemu-system-$recipe qemu=qemu-system-misc
+		case $recipe in
+		*el) fragments=(common microblaze little-endian) flags=(-mlittle-endian) ;;
+		*) fragments+=(big-endian) ;;
+		esac
+		recipe=microblaze ;;
 	*)
 		return 1 ;;
 	esac
@@ -126,4 +134,4 @@ describe_built() {
 	compiler+=(bison flex)
 }
 
-readonly names="x86_64-6.1-cloud x86_64-6.12-cloud x86_64-6.1 i386-6.1 arm64-6.1-cloud armhf-6.1 ppc64le-6.1 s390x-6.1 mipsel-6.1 mips64el-6.1 ppc32-6.1 mips-6.1 sparc64-6.1 sh4-6.1 microblaze-6.1"
+readonly names="x86_64-6.1-cloud x86_64-6.12-cloud x86_64-6.1 i386-6.1 arm64-6.1-cloud armhf-6.1 ppc64le-6.1 s390x-6.1 mipsel-6.1 mips64el-6.1 ppc32-6.1 mips-6.1 sparc64-6.1 sh4-6.1 microblaze-6.1 microblazeel-6.1"

@@ -126,13 +126,7 @@ func newFile(name string, data []byte, o *Options) (im *Image, err error) {
 		return nil, fmt.Errorf("%s: %w: %w", name, ErrCorrupt, err)
 	}
 	im = &Image{path: name, data: data, elf: ef, log: log}
-	id := arch.ELF{Machine: ef.Machine, Class: ef.Class, Data: ef.Data}
-	for _, a := range archs {
-		if a.ELF == id {
-			im.arch = a
-		}
-	}
-	if im.arch == nil {
+	if im.arch = arch.ELFOf(ef.FileHeader).Find(archs); im.arch == nil {
 		return nil, fmt.Errorf("%s: %w: %v %v %v", name, ErrUnknownArch, ef.Machine, ef.Class, ef.Data)
 	}
 	if err := im.readSections(); err != nil {

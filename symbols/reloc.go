@@ -5,48 +5,11 @@ import (
 	"fmt"
 )
 
-// relocSizes gives, by machine and relocation type, the bytes of the
-// relocations that compilers put into debug sections: all of them store the
-// symbol's value plus the addend. Numbers are those of each machine's psABI,
-// as in include/elf/*.h of binutils. A machine without a row cannot have its
-// module files' DWARF read. debug/elf knows fewer machines, and gives all
-// sections of a module the address zero.
-func relocSizes(m elf.Machine) map[uint32]int {
-	switch m {
-	case elf.EM_X86_64:
-		return map[uint32]int{
-			uint32(elf.R_X86_64_64): 8, uint32(elf.R_X86_64_32): 4, uint32(elf.R_X86_64_32S): 4,
-		}
-	case elf.EM_386:
-		return map[uint32]int{uint32(elf.R_386_32): 4}
-	case elf.EM_ARM:
-		return map[uint32]int{uint32(elf.R_ARM_ABS32): 4}
-	case elf.EM_AARCH64:
-		return map[uint32]int{uint32(elf.R_AARCH64_ABS64): 8, uint32(elf.R_AARCH64_ABS32): 4}
-	case elf.EM_METAG:
-		return map[uint32]int{2: 4} // R_METAG_ADDR32
-	case elf.EM_MIPS:
-		return map[uint32]int{uint32(elf.R_MIPS_32): 4, uint32(elf.R_MIPS_64): 8}
-	case elf.EM_PPC:
-		return map[uint32]int{uint32(elf.R_PPC_ADDR32): 4}
-	case elf.EM_PPC64:
-		return map[uint32]int{uint32(elf.R_PPC64_ADDR64): 8, uint32(elf.R_PPC64_ADDR32): 4}
-	case elf.EM_S390:
-		return map[uint32]int{uint32(elf.R_390_64): 8, uint32(elf.R_390_32): 4}
-	case elf.EM_SH:
-		return map[uint32]int{1: 4} // R_SH_DIR32
-	case elf.EM_SPARCV9:
-		return map[uint32]int{uint32(elf.R_SPARC_64): 8, uint32(elf.R_SPARC_UA64): 8, uint32(elf.R_SPARC_32): 4, uint32(elf.R_SPARC_UA32): 4}
-	case elf.EM_TILEGX:
-		return map[uint32]int{1: 8, 2: 4} // R_TILEGX_64, R_TILEGX_32
-	}
-	return nil
-}
-
 // relocate returns the content b of a debug section with its relocations
 // applied, b itself if there are none: only files that are not linked have
 // any to apply (a vmlinux may keep those that were applied, with
-// --emit-relocs).
+// --emit-relocs). debug/elf would do it for fewer machines, and gives all
+// sections of a module the address zero.
 func (im *Image) relocate(s *section, b []byte) ([]byte, error) {
 	if im.elf.Type != elf.ET_REL {
 		return b, nil
@@ -60,10 +23,6 @@ func (im *Image) relocate(s *section, b []byte) ([]byte, error) {
 	}
 	if rel == nil {
 		return b, nil
-	}
-	sizes := relocSizes(im.elf.Machine)
-	if sizes == nil {
-		return nil, fmt.Errorf("debug information of module files cannot be relocated for %v yet", im.elf.Machine)
 	}
 	table, err := im.content(rel)
 	if err != nil {
@@ -82,7 +41,7 @@ func (im *Image) relocate(s *section, b []byte) ([]byte, error) {
 		if r.typ == 0 {
 			continue // R_*_NONE
 		}
-		size, ok := sizes[r.typ]
+		size, ok := im.arch.Relocs.Sizes[r.typ]
 		if !ok {
 			return nil, fmt.Errorf("%s: relocation type %d is not known", rel.name, r.typ)
 		}
@@ -121,9 +80,7 @@ func (im *Image) relocSize(typ elf.SectionType) uint64 {
 	return 4 * words
 }
 
-// relocation reads an entry. ELF files of 64-bit MIPS have the parts of r_info
-// in an order of their own (MIPS64 ELF object file specification 2.5, 2.9.1):
-// a symbol of 32 bits, a special one and three types of 8 bits each.
+// relocation reads an entry.
 func (im *Image) relocation(b []byte, typ elf.SectionType) relocation {
 	order := im.elf.ByteOrder
 	if im.elf.Class == elf.ELFCLASS32 {
@@ -136,7 +93,7 @@ func (im *Image) relocation(b []byte, typ elf.SectionType) relocation {
 	}
 	info := order.Uint64(b[8:])
 	r := relocation{at: order.Uint64(b), sym: info >> 32, typ: uint32(info)}
-	if im.elf.Machine == elf.EM_MIPS {
+	if im.arch.Relocs.InParts {
 		r.sym, r.typ = uint64(order.Uint32(b[8:])), uint32(b[15])
 	}
 	if typ == elf.SHT_RELA {

@@ -3,8 +3,6 @@
 package all
 
 import (
-	"debug/elf"
-
 	"github.com/leakvisor/leakvisor/arch"
 	"github.com/leakvisor/leakvisor/arch/arm"
 	"github.com/leakvisor/leakvisor/arch/metag"
@@ -28,6 +26,7 @@ func Archs() []*arch.Arch {
 		ppc.PPC32(),
 		s390.S390X(),
 		microblaze.MicroBlazeBE(),
+		microblaze.MicroBlazeLE(),
 		mips.MIPS32LE(),
 		mips.MIPS32BE(),
 		mips.MIPS64LE(),
@@ -35,14 +34,4 @@ func Archs() []*arch.Arch {
 		metag.Meta2(),
 		sh.SH4(),
 	}
-}
-
-// ByELF returns the architecture of an ELF header, nil if it is not known.
-func ByELF(m elf.Machine, c elf.Class, d elf.Data) *arch.Arch {
-	for _, a := range Archs() {
-		if a.ELF == (arch.ELF{Machine: m, Class: c, Data: d}) {
-			return a
-		}
-	}
-	return nil
 }

@@ -2,6 +2,8 @@ package all
 
 import (
 	"debug/elf"
+	"maps"
+	"slices"
 	"testing"
 
 	"github.com/leakvisor/leakvisor/arch"
@@ -16,8 +18,16 @@ func TestRows(t *testing.T) {
 				t.Errorf("%s has the same ELF header", other)
 			}
 			seen[a.ELF] = a.Name
-			if ByELF(a.ELF.Machine, a.ELF.Class, a.ELF.Data).Name != a.Name {
+			if a.ELF.Find(Archs()).Name != a.Name {
 				t.Error("it is not found by its ELF header")
+			}
+			if !slices.Contains(slices.Collect(maps.Values(a.Relocs.Sizes)), a.WordSize) {
+				t.Errorf("no relocation of a pointer, only %v", a.Relocs.Sizes)
+			}
+			for typ, size := range a.Relocs.Sizes {
+				if typ == 0 || size != 4 && size != 8 {
+					t.Errorf("relocation %d of %d bytes", typ, size)
+				}
 			}
 			if want := map[elf.Class]int{elf.ELFCLASS32: 4, elf.ELFCLASS64: 8}[a.ELF.Class]; a.WordSize != want {
 				t.Errorf("words of %d bytes", a.WordSize)

@@ -51,7 +51,8 @@ func ARMv7() *arch.Arch {
 				{Symbol: "overflow_stack_ptr", Top: true, Size: 4 << 10}, // OVERFLOW_STACK_SIZE
 			},
 		},
-		Text: text32{},
+		Relocs: arch.Relocs{Sizes: map[uint32]int{uint32(elf.R_ARM_ABS32): 4}},
+		Text:   text32{},
 		QEMU: &arch.QEMU{
 			Binary:  "qemu-system-arm",
 			Package: "qemu-system-arm",

@@ -57,7 +57,8 @@ func ARM64() *arch.Arch {
 			Current:    "SP_EL0",
 			IRQStacks:  []arch.CPUStack{{Symbol: "irq_stack_ptr"}},
 		},
-		Text: text64{},
+		Relocs: arch.Relocs{Sizes: map[uint32]int{uint32(elf.R_AARCH64_ABS64): 8, uint32(elf.R_AARCH64_ABS32): 4}},
+		Text:   text64{},
 		QEMU: &arch.QEMU{
 			Binary:  "qemu-system-aarch64",
 			Package: "qemu-system-arm",

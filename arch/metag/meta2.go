@@ -52,6 +52,7 @@ func Meta2() *arch.Arch {
 			CurrentIn:    &arch.Member{Register: "A0StP", Align: stackSize, Struct: "thread_info", Member: "task"},
 			IRQStacks:    []arch.CPUStack{{Symbol: "hardirq_ctx"}, {Symbol: "softirq_ctx"}},
 		},
+		Relocs:      arch.Relocs{Sizes: map[uint32]int{2: 4}}, // R_METAG_ADDR32
 		Text:        text{},
 		Interpreted: true,
 	}

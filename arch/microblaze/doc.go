@@ -1,4 +1,4 @@
-// Package microblaze holds the row of MicroBlaze, big-endian.
+// Package microblaze holds the rows of MicroBlaze, of both byte orders.
 //
 // Sources: MicroBlaze Processor Reference Guide UG984 (encodings, calling
 // convention), Linux 6.1 arch/microblaze/include/asm/{pgtable,page,processor,

@@ -11,12 +11,22 @@ import (
 // MicroBlazeBE returns the row of big-endian MicroBlaze with an MMU, whose
 // kernel is linked for the memory of QEMU's board.
 func MicroBlazeBE() *arch.Arch {
+	return row("microblaze", elf.ELFDATA2MSB, binary.BigEndian)
+}
+
+// MicroBlazeLE is MicroBlazeBE for little-endian.
+func MicroBlazeLE() *arch.Arch {
+	return row("microblazeel", elf.ELFDATA2LSB, binary.LittleEndian)
+}
+
+// row returns the row of a byte order. QEMU has a program of its name.
+func row(name string, data elf.Data, order binary.ByteOrder) *arch.Arch {
 	const pageOffset, memory = 0xc000_0000, 0x9000_0000
 	return &arch.Arch{
-		Name:     "microblaze",
-		ELF:      arch.ELF{Machine: elf.EM_MICROBLAZE, Class: elf.ELFCLASS32, Data: elf.ELFDATA2MSB},
+		Name:     name,
+		ELF:      arch.ELF{Machine: elf.EM_MICROBLAZE, Class: elf.ELFCLASS32, Data: data},
 		WordSize: 4,
-		Order:    binary.BigEndian,
+		Order:    order,
 		Regs:     regs(),
 		Call: arch.Call{
 			Args:     []string{"r5", "r6", "r7", "r8", "r9", "r10"},
@@ -49,9 +59,10 @@ func MicroBlazeBE() *arch.Arch {
 			StackSize:  8 << 10, // THREAD_SIZE
 			Current:    "r31",
 		},
-		Text: text{binary.BigEndian},
+		Relocs: arch.Relocs{Sizes: map[uint32]int{1: 4}}, // R_MICROBLAZE_32
+		Text:   text{order},
 		QEMU: &arch.QEMU{
-			Binary:  "qemu-system-microblaze",
+			Binary:  "qemu-system-" + name,
 			Package: "qemu-system-misc",
 			Machine: "petalogix-s3adsp1800",
 			Console: "ttyUL0,115200",

@@ -8,18 +8,32 @@ import (
 	"github.com/leakvisor/leakvisor/arch"
 )
 
-func words(w ...uint32) []byte {
+func words(order binary.AppendByteOrder, w ...uint32) []byte {
 	var b []byte
 	for _, x := range w {
-		b = binary.BigEndian.AppendUint32(b, x)
+		b = order.AppendUint32(b, x)
 	}
 	return b
 }
 
+// inBothOrders runs a test for code of each byte order.
+func inBothOrders(t *testing.T, test func(t *testing.T, dis text, words func(...uint32) []byte)) {
+	for name, order := range map[string]interface {
+		binary.ByteOrder
+		binary.AppendByteOrder
+	}{"big": binary.BigEndian, "little": binary.LittleEndian} {
+		t.Run(name, func(t *testing.T) {
+			test(t, text{order}, func(w ...uint32) []byte { return words(order, w...) })
+		})
+	}
+}
+
 // The encodings are GNU as's.
-func TestExits(t *testing.T) {
+func TestExits(t *testing.T) { inBothOrders(t, testExits) }
+
+func testExits(t *testing.T, dis text, words func(...uint32) []byte) {
 	const at = 0xc000_1000
-	exits, err := text{binary.BigEndian}.Exits(at, words(
+	exits, err := dis.Exits(at, words(
 		0x3021ffc0, // +0 addik r1,r1,-64
 		0xf9e10000, // +4 swi r15,r1,0
 		0xb000c010, // +8 imm
@@ -72,13 +86,15 @@ func TestExits(t *testing.T) {
 		"addk r1,r19,r0":       {0xb60f0008, 0x10330000},
 		"no delay slot at all": {0xb60f0008},
 	} {
-		if exits, err := (text{binary.BigEndian}).Exits(at, words(bad...), nil); err == nil {
+		if exits, err := dis.Exits(at, words(bad...), nil); err == nil {
 			t.Errorf("%s was accepted: %+v", name, exits)
 		}
 	}
 }
 
-func TestFrame(t *testing.T) {
+func TestFrame(t *testing.T) { inBothOrders(t, testFrame) }
+
+func testFrame(t *testing.T, dis text, words func(...uint32) []byte) {
 	for name, c := range map[string]struct {
 		code      []uint32
 		size, ret uint64
@@ -90,7 +106,7 @@ func TestFrame(t *testing.T) {
 		"outside": {[]uint32{0x3021ffc0, 0xf9e10040}, 64, 64, false},
 		"nothing": {},
 	} {
-		size, ret, ok := text{binary.BigEndian}.Frame(words(c.code...))
+		size, ret, ok := dis.Frame(words(c.code...))
 		if ok != c.ok || ok && (size != c.size || ret != c.ret) {
 			t.Errorf("%s: %d, %d, %v", name, size, ret, ok)
 		}
@@ -98,8 +114,8 @@ func TestFrame(t *testing.T) {
 }
 
 func FuzzExits(f *testing.F) {
-	f.Add(words(0xb60f0008, 0x30210040, 0xb8000100), uint64(0xc000_0000))
-	f.Add(words(0xb000ffff, 0xbc03ffff), uint64(0))
+	f.Add(words(binary.BigEndian, 0xb60f0008, 0x30210040, 0xb8000100), uint64(0xc000_0000))
+	f.Add(words(binary.BigEndian, 0xb000ffff, 0xbc03ffff), uint64(0))
 	f.Fuzz(func(t *testing.T, code []byte, addr uint64) {
 		exits, err := text{binary.BigEndian}.Exits(addr, code, nil)
 		for _, e := range exits {

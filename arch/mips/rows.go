@@ -48,9 +48,10 @@ func row32(name string, data elf.Data, order binary.ByteOrder, binary string) *a
 			TaskTables:  true,
 			Linear:      []arch.Segment{{Start: kseg0, End: kseg1}, {Start: kseg1, End: kseg2}},
 		},
-		Linux: linux(kseg0, kseg1),
-		Text:  text{order},
-		QEMU:  malta(binary, "34Kf"),
+		Linux:  linux(kseg0, kseg1),
+		Relocs: arch.Relocs{Sizes: map[uint32]int{uint32(elf.R_MIPS_32): 4}},
+		Text:   text{order},
+		QEMU:   malta(binary, "34Kf"),
 	}
 	a.Adapt = func(constant func(string, ...string) (int64, bool)) *arch.Arch { return adapt(a, constant) }
 	return a
@@ -101,8 +102,12 @@ func MIPS64LE() *arch.Arch {
 			Linear:      linear,
 		},
 		Linux: linux(ckseg0, ckseg1),
-		Text:  text{binary.LittleEndian},
-		QEMU:  malta("qemu-system-mips64el", "MIPS64R2-generic"),
+		Relocs: arch.Relocs{
+			Sizes:   map[uint32]int{uint32(elf.R_MIPS_32): 4, uint32(elf.R_MIPS_64): 8},
+			InParts: true, // MIPS64 ELF object file specification 2.5, 2.9.1
+		},
+		Text: text{binary.LittleEndian},
+		QEMU: malta("qemu-system-mips64el", "MIPS64R2-generic"),
 	}
 	a.QEMU.CPUs = 1 // QEMU 10 has no such CPU with what Malta's Linux needs
 	a.Adapt = func(constant func(string, ...string) (int64, bool)) *arch.Arch { return adapt(a, constant) }

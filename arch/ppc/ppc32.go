@@ -53,7 +53,8 @@ func PPC32() *arch.Arch {
 				{Symbol: "dbgirq_ctx"}, {Symbol: "mcheckirq_ctx"},
 			},
 		},
-		Text: text{binary.BigEndian},
+		Relocs: arch.Relocs{Sizes: map[uint32]int{uint32(elf.R_PPC_ADDR32): 4}},
+		Text:   text{binary.BigEndian},
 		QEMU: &arch.QEMU{
 			Binary:  "qemu-system-ppc",
 			Package: "qemu-system-ppc",

@@ -51,7 +51,8 @@ func PPC64LE() *arch.Arch {
 			CurrentIn:  &arch.Member{Register: "r13", Struct: "paca_struct", Member: "__current"},
 			IRQStacks:  []arch.CPUStack{{Symbol: "hardirq_ctx"}, {Symbol: "softirq_ctx"}},
 		},
-		Text: text{binary.LittleEndian},
+		Relocs: arch.Relocs{Sizes: map[uint32]int{uint32(elf.R_PPC64_ADDR64): 8, uint32(elf.R_PPC64_ADDR32): 4}},
+		Text:   text{binary.LittleEndian},
 		QEMU: &arch.QEMU{
 			Binary:  "qemu-system-ppc64",
 			Package: "qemu-system-ppc",

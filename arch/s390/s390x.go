@@ -58,7 +58,8 @@ func S390X() *arch.Arch {
 			IRQStacks:  []arch.CPUStack{{Symbol: "lowcore_ptr", Struct: "lowcore", Member: "async_stack", Top: true}},
 			UserMode:   arch.RegisterMatch{Register: "pswm", Match: arch.AllSet(pswProblem)},
 		},
-		Text: text{},
+		Relocs: arch.Relocs{Sizes: map[uint32]int{uint32(elf.R_390_64): 8, uint32(elf.R_390_32): 4}},
+		Text:   text{},
 		QEMU: &arch.QEMU{
 			Binary:  "qemu-system-s390x",
 			Package: "qemu-system-misc",

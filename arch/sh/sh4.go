@@ -49,7 +49,8 @@ func SH4() *arch.Arch {
 			CurrentIn:  &arch.Member{Register: "r7b1", Struct: "thread_info", Member: "task"},
 			IRQStacks:  []arch.CPUStack{{Symbol: "hardirq_ctx"}, {Symbol: "softirq_ctx"}},
 		},
-		Text: text{},
+		Relocs: arch.Relocs{Sizes: map[uint32]int{1: 4}}, // R_SH_DIR32
+		Text:   text{},
 		QEMU: &arch.QEMU{
 			Binary:   "qemu-system-sh4",
 			Package:  "qemu-system-misc",

@@ -93,6 +93,7 @@ func GX() *arch.Arch {
 			DirectMap:  &arch.Base{Value: 0xffff_fe00_0000_0000},
 			CurrentIn:  &arch.Member{Register: "sp", Align: 64 << 10, Struct: "thread_info", Member: "task"},
 		},
+		Relocs:      arch.Relocs{Sizes: map[uint32]int{1: 8, 2: 4}}, // R_TILEGX_64, R_TILEGX_32
 		Text:        text{},
 		Interpreted: true,
 	}

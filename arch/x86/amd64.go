@@ -98,6 +98,9 @@ func AMD64() *arch.Arch {
 			DirectMap: &arch.Base{Symbol: "page_offset_base", Value: 0xffff_8880_0000_0000},
 			Vmemmap:   &arch.Base{Symbol: "vmemmap_base", Value: 0xffff_ea00_0000_0000},
 		},
+		Relocs: arch.Relocs{Sizes: map[uint32]int{
+			uint32(elf.R_X86_64_64): 8, uint32(elf.R_X86_64_32): 4, uint32(elf.R_X86_64_32S): 4,
+		}},
 		Text: text{bits: 64},
 		QEMU: &arch.QEMU{
 			Binary:  "qemu-system-x86_64",

@@ -61,7 +61,8 @@ func I386() *arch.Arch {
 			StackSize:  8 << 10, // THREAD_SIZE
 			IRQStacks:  []arch.CPUStack{{Symbol: "hardirq_stack_ptr"}, {Symbol: "softirq_stack_ptr"}},
 		},
-		Text: text{bits: 32},
+		Relocs: arch.Relocs{Sizes: map[uint32]int{uint32(elf.R_386_32): 4}},
+		Text:   text{bits: 32},
 		QEMU: &arch.QEMU{
 			Binary:  "qemu-system-i386",
 			Package: "qemu-system-x86",

@@ -17,7 +17,7 @@ func loadELF(b *Bus, a *arch.Arch, r io.ReaderAt) (entry uint64, err error) {
 	if err != nil {
 		return 0, fmt.Errorf("emu: the guest is no ELF file: %w", err)
 	}
-	if f.Machine != a.ELF.Machine || f.Class != a.ELF.Class || f.Data != a.ELF.Data {
+	if arch.ELFOf(f.FileHeader) != a.ELF {
 		return 0, fmt.Errorf("emu: the guest is for %s %s %s, not for %s", f.Machine, f.Class, f.Data, a.Name)
 	}
 	entry = f.Entry

@@ -10,6 +10,8 @@ import (
 
 	"github.com/bobuhiro11/gokvm/bootparam"
 
+	"github.com/leakvisor/leakvisor/arch"
+	"github.com/leakvisor/leakvisor/arch/x86"
 	"github.com/leakvisor/leakvisor/guestmem"
 )
 
@@ -120,8 +122,8 @@ func loadELF(r *ram, kernel io.ReaderAt) (*start, *bootparam.BootParam, guestmem
 	if err != nil {
 		return nil, nil, used, fmt.Errorf("reading the kernel's ELF file: %w", err)
 	}
-	if f.Class != elf.ELFCLASS64 || f.Machine != elf.EM_X86_64 {
-		return nil, nil, used, fmt.Errorf("the kernel is of class %v and machine %v, not an x86-64 one", f.Class, f.Machine)
+	if arch.ELFOf(f.FileHeader) != x86.AMD64().ELF {
+		return nil, nil, used, fmt.Errorf("the kernel is for %v %v %v, not for x86-64", f.Machine, f.Class, f.Data)
 	}
 	for _, p := range f.Progs {
 		if p.Type != elf.PT_LOAD || p.Memsz == 0 {

@@ -9,8 +9,11 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/leakvisor/leakvisor/arch/all"
 )
 
 // mostLines is how long a file may be before it is split, by noun.
@@ -124,6 +127,40 @@ func TestLibrariesAreQuiet(t *testing.T) {
 			case *ast.SelectorExpr:
 				if x, ok := fn.X.(*ast.Ident); ok && slices.Contains(banned[x.Name], fn.Sel.Name) {
 					t.Errorf("%v: %s.%s", files.Position(call.Pos()), x.Name, fn.Sel.Name)
+				}
+			}
+			return true
+		})
+	}, ".go")
+}
+
+// Outside arch nothing asks which architecture a guest has: no source has the
+// name of one, or of its ELF files' machine or relocations.
+func TestArchitecturesAreValues(t *testing.T) {
+	names := make(map[string]bool)
+	for _, a := range all.Archs() {
+		names[strconv.Quote(a.Name)] = true
+	}
+	sources(t, func(name string, content []byte) {
+		if strings.HasSuffix(name, "_test.go") || below(name, "arch") || below(name, "xtest") || strings.Contains(name, "testdata/") {
+			return
+		}
+		files := token.NewFileSet()
+		file, err := parser.ParseFile(files, name, content, parser.SkipObjectResolution)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		ast.Inspect(file, func(node ast.Node) bool {
+			switch n := node.(type) {
+			case *ast.BasicLit:
+				if names[n.Value] {
+					t.Errorf("%v: %s", files.Position(n.Pos()), n.Value)
+				}
+			case *ast.SelectorExpr:
+				x, ok := n.X.(*ast.Ident)
+				if ok && x.Name == "elf" && (strings.HasPrefix(n.Sel.Name, "EM_") || strings.HasPrefix(n.Sel.Name, "R_")) {
+					t.Errorf("%v: elf.%s", files.Position(n.Pos()), n.Sel.Name)
 				}
 			}
 			return true

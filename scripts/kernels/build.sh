@@ -47,7 +47,7 @@ pick_version() {
 # hash VERSION
 hash() {
 	{
-		echo "$format $source $1 $image $target"
+		echo "$format $source $1 $image $target${flags[*]/#/ }"
 		"$cc" --version | head -1
 		cat "${fragments[@]}"
 		[ ! -e "$here/$recipe.sh" ] || cat "$here/$recipe.sh"
@@ -68,7 +68,7 @@ build_init() {
 	for plugin in "$tree"/scripts/*.plugin; do
 		[ ! -e "$plugin" ] || plugins+=("-fplugin=$plugin")
 	done
-	"$cc" "${plugins[@]}" -O1 -static -nostdlib -ffreestanding -fno-pic -no-pie -fno-stack-protector \
+	"$cc" "${flags[@]}" "${plugins[@]}" -O1 -static -nostdlib -ffreestanding -fno-pic -no-pie -fno-stack-protector \
 		-fno-asynchronous-unwind-tables -Wl,--build-id=none -s \
 		-I "$arch/include/generated/uapi" -I "$arch/include/uapi" \
 		-I "$tree/include/generated/uapi" -I "$tree/include/uapi" \
@@ -149,7 +149,12 @@ fi
 cc=${cross}$gcc
 command -v "$cc" >/dev/null || die "needs $cc: run scripts/setup.sh $name"
 kbuild=(ARCH="$karch" CROSS_COMPILE="$cross" CC="$cc")
-fragments=("$here"/frag/{common,"$recipe"}.config)
+if [ ${#flags[@]} -gt 0 ]; then
+	# The kernel's makefiles do not give them to the linker script's preprocessor.
+	kbuild+=(KCPPFLAGS="${flags[*]}")
+fi
+fragments=("${fragments[@]/#/$here/frag/}")
+fragments=("${fragments[@]/%/.config}")
 version=$(pick_version)
 out=$cache/kernels/$name-$(hash "$version")
 if [ -d "$out" ]; then

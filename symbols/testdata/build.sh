@@ -14,6 +14,9 @@
 #	mips64el.ko  64-bit, with the relocations of MIPS
 #	tilegx.ko    the same for TILE-Gx; with scripts/toolchain/tilegx.sh's bin
 #	             folder in PATH, else it is left as it is
+#	microblaze.ko, microblazeel.ko
+#	             32-bit, of both byte orders; with scripts/toolchain/microblaze.sh's
+#	             bin folder in PATH, else they are left as they are
 #	i386.elf     32-bit
 #	powerpc.elf  32-bit, big-endian
 #	ppc2.elf     the same in DWARF 2, whose bit fields are described otherwise
@@ -52,7 +55,7 @@ module() {
 		"${prefix}gcc" -c -g -gdwarf-5 -O2 -fno-pic -ffreestanding -ffunction-sections \
 			-fdebug-prefix-map="$PWD=." "$@" -o "$tmp/$f.o" "$f.c"
 	done
-	"${prefix}ld" -r --build-id=0xffeeddccbbaa99887766554433221100ffeeddcc -o "$out" "$tmp/one.o" "$tmp/two.o"
+	"${prefix}ld" -r $emulation --build-id=0xffeeddccbbaa99887766554433221100ffeeddcc -o "$out" "$tmp/one.o" "$tmp/two.o"
 }
 
 module "" module.ko
@@ -61,6 +64,11 @@ module mips64el-linux-gnuabi64- mips64el.ko -mno-abicalls -G0
 # Else it is left as it is.
 if command -v tilegx-linux-gcc >/dev/null; then
 	module tilegx-linux- tilegx.ko
+fi
+if command -v microblaze-linux-gcc >/dev/null; then
+	module microblaze-linux- microblaze.ko
+	emulation=-EL
+	module microblaze-linux- microblazeel.ko -mlittle-endian
 fi
 emulation="-m elf_i386"
 build "" i386.elf c1000000 -gdwarf-5 -m32 -fno-omit-frame-pointer

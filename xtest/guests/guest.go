@@ -128,7 +128,7 @@ func (g *Guest) Machine(t testing.TB) *arch.QEMU {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	a := all.ByELF(f.Machine, f.Class, f.Data)
+	a := arch.ELFOf(f.FileHeader).Find(all.Archs())
 	if a == nil || a.QEMU == nil {
 		t.Fatalf("%s: no emulator is known", g.Name)
 	}

@@ -1,7 +1,9 @@
 package guests
 
 import (
+	"bytes"
 	"crypto/sha256"
+	"debug/elf"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -37,7 +39,7 @@ func Module(t testing.TB, g *Guest, name string) Built {
 
 // Build builds testdata/modules/NAME against the guest's headers. What is built
 // is kept in the cache under a hash of the modules' sources, the guest's version
-// and the compiler.
+// and build ID, and the compiler.
 func Build(g *Guest, name string) (Built, error) {
 	fail := func(err error) (Built, error) {
 		return Built{}, fmt.Errorf("module %s for %s: %w", name, g.Name, err)
@@ -133,12 +135,40 @@ func moduleKey(g *Guest, sources string) (string, error) {
 	if err != nil {
 		return "", &MissingError{Thing: "compiler " + compiler, Hint: "scripts/setup.sh installs what modules are built with"}
 	}
+	notes, err := kernelNotes(g.VMLinux)
+	if err != nil {
+		return "", err
+	}
 	hash := sha256.New()
-	fmt.Fprintf(hash, "%s\x00%s\x00%s\x00%s\x00", moduleFormat, g.Release, g.Version, version)
+	fmt.Fprintf(hash, "%s\x00%s\x00%s\x00%s\x00%x\x00", moduleFormat, g.Release, g.Version, version, notes)
 	if err := hashFiles(hash, sources); err != nil {
 		return "", err
 	}
 	return hex.EncodeToString(hash.Sum(nil)[:8]), nil
+}
+
+// kernelNotes returns the notes of a vmlinux, among them its build ID: a kernel
+// that is built once more, with another configuration, is of the same release.
+func kernelNotes(vmlinux string) (notes []byte, err error) {
+	f, err := elf.Open(vmlinux)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	for _, s := range f.Sections {
+		if s.Type != elf.SHT_NOTE {
+			continue
+		}
+		content, err := s.Data()
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", vmlinux, err)
+		}
+		notes = append(notes, content...)
+	}
+	if !bytes.Contains(notes, []byte("GNU\x00")) {
+		return nil, fmt.Errorf("%s has no build ID", vmlinux)
+	}
+	return notes, nil
 }
 
 // hashFiles hashes the names and contents of a folder's files.
