@@ -17,7 +17,7 @@ ARCH ?= arm64
 FOREIGN_GUESTS := i386-6.1 arm64-6.1-cloud armhf-6.1 ppc64le-6.1 s390x-6.1 \
 	mipsel-6.1 mips64el-6.1
 # Those that Debian has no kernels for, built in some minutes each.
-BUILT_GUESTS := ppc32-6.1 mips-6.1 microblaze-6.1 microblazeel-6.1 sh4-6.1
+BUILT_GUESTS := ppc32-6.1 mips-6.1 microblaze-6.1 microblazeel-6.1 sh4-6.1 sparc64-6.1
 ARCH_GUESTS := $(filter $(ARCH)-%,$(FOREIGN_GUESTS) $(BUILT_GUESTS))
 # Those that "make test" runs too: of 64 bits, of 32, and big-endian. Leaklab
 # needs their compilers and emulators as well, and those of others:

@@ -115,6 +115,9 @@ type Call struct {
 	// StackUp says that the stack grows to higher addresses: what is in use of
 	// it lies below SP, and the frame of a caller below that of a callee.
 	StackUp bool
+	// Bias is how far above the address that a stack pointer or a frame pointer
+	// has, in a register or saved, its frame begins, in bytes.
+	Bias uint64
 	// Signed are the bits of a saved return address that pointer
 	// authentication may have changed; in the kernel's addresses all are set.
 	Signed uint64
@@ -130,8 +133,10 @@ type StackArgs struct {
 // needed to go to its caller, by members of the kernel's types.
 type BackChain struct {
 	// ChainAt and ReturnAt are fixed offsets in a frame, for ABIs that have
-	// them; then there are no members.
+	// them; then Frame, Chain and Saved are empty.
 	ChainAt, ReturnAt uint64
+	// Own says that a frame has its own return address, not its callee's.
+	Own bool
 
 	Frame  string // the structure; empty with fixed offsets
 	Chain  string // member with the caller's stack pointer
@@ -143,6 +148,12 @@ type BackChain struct {
 	// in its member Regs.
 	PC, Mode, Regs string
 	SP             int
+	// Mark is the member that says, as Marked, that there is a struct pt_regs,
+	// for ABIs whose frames have a chain before it too; it lies RegsAt bytes
+	// behind the frame's beginning.
+	Mark   string
+	Marked Match
+	RegsAt uint64
 }
 
 // Linux names what the kernel of this architecture keeps where.
@@ -237,25 +248,6 @@ type Base struct {
 	Value  uint64 // without the variable; zero for none
 }
 
-// QEMU says how qemu-system runs a guest of this architecture.
-type QEMU struct {
-	Binary  string // for example "qemu-system-x86_64"
-	Package string // Debian package that has it
-	Machine string // -M
-	CPU     string // -cpu, empty for the machine's default
-	Console string // console= argument for the kernel command line
-	Serial  int    // which of the machine's serial ports that is, from zero
-	Append  string // more of that, for want of real hardware; mostly empty
-	// CPUs is how many the machine has that Linux can use; zero for any number.
-	CPUs int
-	// RAM is QEMU's name of the machine's memory, for machines that have their
-	// own and take no other; mostly empty.
-	RAM string
-	// ByNumber says that QEMU does not list the registers to plugins. They are
-	// read by their GDB numbers, with a function that QEMU need not export.
-	ByNumber bool
-}
-
 // Exit is one way out of a function.
 type Exit struct {
 	Addr uint64 // of the instruction that leaves
@@ -273,10 +265,13 @@ type Exit struct {
 	If *Condition
 }
 
-// Sum is a register, or zero without one, and what is added.
+// Sum is a register, or zero without one, and what is added: a constant, and
+// another register if With is one. With Signed only so many low bits of the
+// first count, of which the topmost is the sign.
 type Sum struct {
-	Register string
-	Add      uint64
+	Register, With string
+	Add            uint64
+	Signed         uint
 }
 
 // Body is where a function's code is and which jumps return from it: what all
@@ -354,6 +349,9 @@ func (a *Arch) Reg(name string) (Reg, bool) {
 	}
 	return Reg{}, false
 }
+
+// StackPointer is where the innermost frame begins, by the registers.
+func (a *Arch) StackPointer(regs map[string]uint64) uint64 { return regs[a.Call.SP] + a.Call.Bias }
 
 // Word reads one machine word from the start of b.
 func (a *Arch) Word(b []byte) uint64 { return a.Uint(b[:a.WordSize]) }

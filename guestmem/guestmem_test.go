@@ -8,6 +8,7 @@ import (
 
 	"github.com/leakvisor/leakvisor/arch/arm"
 	"github.com/leakvisor/leakvisor/arch/metag"
+	"github.com/leakvisor/leakvisor/arch/sparc"
 	"github.com/leakvisor/leakvisor/arch/x86"
 	"github.com/leakvisor/leakvisor/guestmem"
 )
@@ -134,6 +135,43 @@ func TestUpperHalf(t *testing.T) {
 	for _, gva := range []guestmem.GVA{0x1234, 0xfffe_0000_0000_1234, 0xffff_0000_0020_0000} {
 		if _, _, err := s.Translate(gva); !errors.Is(err, guestmem.ErrUnreadable) {
 			t.Errorf("Translate(%#x): error %v", uint64(gva), err)
+		}
+	}
+}
+
+// Tables that only software reads, with physical addresses of further ones in
+// them, and two places without tables.
+func TestSoftwareTLB(t *testing.T) {
+	data := make([]byte, 4*0x2000)
+	put := func(at int, v uint64) { binary.BigEndian.PutUint64(data[at:], v) }
+	const valid, huge = 1 << 63, 1 << 56
+	put(0, ramBase+0x2000)                                      // pgd[0]
+	put(0x2000, ramBase+0x4000)                                 // pud[0]
+	put(0x4000+8*0x200, ramBase+0x6000)                         // pmd[0x200]
+	put(0x4000+8*0x201, valid|huge|0x300_0000_0000|0x6000_0000) // pmd[0x201], with a cacheable page's bits below
+	put(0x6000+8*2, valid|0x1234_2000|0xfb6)                    // pte[2]
+	put(0x6000+8*3, 0x1234_4000|0xf36)                          // pte[3]: not valid
+	ram, err := guestmem.NewRAM(guestmem.Piece{GPA: ramBase, Data: data})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := guestmem.NewAddressSpace(ram, sparc.SPARC64(), ramBase)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for gva, want := range map[guestmem.GVA]guestmem.GPA{
+		0x1_0000_4321:         0x1234_2321,
+		0x1_0080_0010:         0x300_6000_0010,
+		0x40_4000:             0x40_4000, // the kernel's image
+		0xffff_f800_1234_5678: 0x1234_5678,
+	} {
+		if gpa, _, err := s.Translate(gva); err != nil || gpa != want {
+			t.Errorf("Translate(%#x) = %#x, %v; want %#x", uint64(gva), uint64(gpa), err, uint64(want))
+		}
+	}
+	for _, gva := range []guestmem.GVA{0x1000, 0x1_0000_6000, 0x1_0100_0000, 0x2_0000_0000, 0x700_0000_0000, 0xffff_fff8_0000_0000} {
+		if gpa, _, err := s.Translate(gva); !errors.Is(err, guestmem.ErrUnreadable) {
+			t.Errorf("Translate(%#x) = %#x, %v", uint64(gva), uint64(gpa), err)
 		}
 	}
 }

@@ -104,6 +104,19 @@ func (s *Snapshot) Bytes() uint64 { return uint64(len(s.data)) }
 // RAM implements Physical: what the guest has, copied or not.
 func (s *Snapshot) RAM() []Range[GPA] { return s.ram }
 
+// Write changes the copy, where there is one.
+func (s *Snapshot) Write(gpa GPA, b []byte) error {
+	for len(b) > 0 {
+		to, err := s.ViewPhys(gpa, len(b))
+		if err != nil {
+			return err
+		}
+		n := copy(to, b)
+		b, gpa = b[n:], gpa+GPA(n)
+	}
+	return nil
+}
+
 // ViewPhys implements Physical. What was not copied cannot be read.
 func (s *Snapshot) ViewPhys(gpa GPA, n int) ([]byte, error) {
 	for k := range s.ram {

@@ -66,3 +66,29 @@ func TestSnapshot(t *testing.T) {
 		t.Errorf("an empty snapshot: %v", err)
 	}
 }
+
+// What is written to the copy stays there.
+func TestSnapshotWrite(t *testing.T) {
+	live := make([]byte, 4*snapshotPage)
+	ram, err := NewRAM(Piece{0x1000, live})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var s Snapshot
+	s.Take(ram, []Range[GPA]{{0x3000, 0x4000}, {0x2000, 0x3000}}) // in two pieces
+	b := bytes.Repeat([]byte{7}, 200)
+	if err := s.Write(0x2f80, b); err != nil {
+		t.Fatal(err)
+	}
+	first, err1 := s.ViewPhys(0x2f80, 128)
+	second, err2 := s.ViewPhys(0x3000, 100)
+	if err1 != nil || err2 != nil || !bytes.Equal(first, b[:128]) || !bytes.Equal(second[:72], b[:72]) || second[72] != 0 {
+		t.Errorf("% x, % x, %v, %v", first, second, err1, err2)
+	}
+	if !bytes.Equal(live, make([]byte, len(live))) {
+		t.Error("the guest's memory was changed")
+	}
+	if err := s.Write(0x3f80, b); !errors.Is(err, ErrUnreadable) {
+		t.Errorf("what was not copied was written: %v", err)
+	}
+}

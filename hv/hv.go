@@ -42,6 +42,26 @@ type PauseClock interface {
 	Paused() (over, present time.Duration)
 }
 
+// Hider is the ability to tell what vCPUs have besides their Registers.
+type Hider interface {
+	Hidden(ctx context.Context, vcpu int) (Hidden, error)
+}
+
+// Hidden is what a paused vCPU has in registers that are not in use at present.
+type Hidden struct {
+	// Frames is what of its stacks it has yet to write to memory (register
+	// windows), the innermost frame's first.
+	Frames []Unwritten
+	// Words are other registers' values.
+	Words []uint64
+}
+
+// Unwritten is what will be in guest memory at an address, in guest byte order.
+type Unwritten struct {
+	Addr  guestmem.GVA
+	Bytes []byte
+}
+
 // Tracer is the ability to tell of executed addresses.
 type Tracer interface {
 	// Run lets the guest run and delivers to h until the guest ends, ctx is

@@ -34,6 +34,11 @@ func TestThreadInfoOnStack(t *testing.T) {
 		if err != nil || read.SavedSP != stack+0x1800 || read.Info != from(stack, g.structs["thread_info"].bytes) {
 			t.Fatalf("%+v, %v", read, err)
 		}
+		row.Call.Bias = 0x7f
+		if biased, err := k.Task(task); err != nil || biased.SavedSP != stack+0x1800+0x7f {
+			t.Errorf("%+v, %v", biased, err)
+		}
+		row.Call.Bias = 0
 		live, _ := k.Stacks([]*Task{read}, nil)
 		if len(live) != 2 || live[0].Range.Start != read.SavedSP || live[1].Range != read.Info {
 			t.Errorf("stacks %+v", live)

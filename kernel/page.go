@@ -114,6 +114,7 @@ type pageLayout struct {
 	size                                   uint64
 	flags, mapping, private, compound, typ member
 	lru                                    member     // buddy and per-CPU lists go through it
+	virtual                                member     // the page's address, in a few kernels
 	lruBit, swapBit, reservedBit, slabBit  uint64     // masks for flags; zero for none
 	types                                  []pageType // known from the types alone
 	zones                                  zoneLayout
@@ -137,6 +138,7 @@ func newPageLayout(l *layout) pageLayout {
 		typ:      l.need("page", "page_type", "_mapcount"),
 		lru:      l.need("page", "pcp_list", "lru"),
 	}
+	p.virtual, _ = l.opt("page", "virtual") // WANT_PAGE_VIRTUAL
 	mask := func(name string) uint64 {
 		v, ok := l.constant(name, nearPage...)
 		if !ok || v < 0 || v > 63 {

@@ -52,8 +52,11 @@ type Pages struct {
 	// KFENCE is KFENCE's pool.
 	KFENCE *KFENCE
 
-	mm    *memoryMap
-	parts []pagePart
+	mm      *memoryMap
+	parts   []pagePart
+	virtual member                // of a struct page
+	walked  map[guestmem.GPA]bool // page tables, by MarkTables
+	tables  map[guestmem.GVA]bool // those in slabs
 }
 
 // pagePart is one range of RAM.
@@ -101,6 +104,23 @@ func (p *Pages) Virt(r PageRange) guestmem.Range[guestmem.GVA] {
 // Desc returns where the struct pages of a range of frames are.
 func (p *Pages) Desc(r PageRange) guestmem.Range[guestmem.GVA] {
 	return guestmem.Range[guestmem.GVA]{Start: p.mm.desc(r.Start), End: p.mm.desc(r.End)}
+}
+
+// IsTable says whether an object of a slab cache is a page table that MarkTables
+// found: by such objects some kernels have them.
+func (p *Pages) IsTable(object guestmem.GVA) bool { return p.tables[object] }
+
+// Names returns the words in the struct pages of a range of frames that have the
+// pages' own addresses: they refer to nothing. None in most kernels.
+func (p *Pages) Names(r PageRange) []guestmem.Range[guestmem.GVA] {
+	if p.virtual.Size == 0 {
+		return nil
+	}
+	out := make([]guestmem.Range[guestmem.GVA], 0, r.End-r.Start)
+	for f := r.Start; f < r.End; f++ {
+		out = append(out, from(p.mm.desc(f)+guestmem.GVA(p.virtual.Offset), p.virtual.Size))
+	}
+	return out
 }
 
 // Frame returns the frame of a direct-map address that is in RAM.
@@ -155,7 +175,7 @@ func (k *Kernel) Pages() (*Pages, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Pages{mm: m}
+	p := &Pages{mm: m, virtual: k.lay.page.virtual}
 	types, err := k.pageTypes(m)
 	if err != nil {
 		return nil, err

@@ -83,9 +83,51 @@ func TestMarkTables(t *testing.T) {
 			t.Error(err)
 		}
 		check(20, 21, 24, 25, 26, 27)
+		// One that no task has, and tables in slabs.
+		other := g.fresh(g.structs["mm_struct"].bytes)
+		g.set("mm_struct", other, "pgd", uint64(direct)+28<<12)
+		g.entry(28, 0, 29<<12|present)
+		g.entry(28, 1, 25<<12|present) // known already
+		for _, f := range []PFN{21, 29} {
+			g.set("page", g.desc(uint64(f)), "flags", 1<<9)
+		}
+		if p, err = k.Pages(); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := k.MarkTables(p, space, tasks); err != nil {
+			t.Error(err)
+		}
+		check(20, 24, 25, 26, 27)
+		if got := k.MarkTablesOf(p, space, other); len(got) != 1 || got[0] != direct+29<<12 {
+			t.Errorf("tables in slabs %#x", got)
+		}
+		check(20, 24, 25, 26, 27, 28)
+		for f, want := range map[PFN]bool{20: false, 21: true, 29: false} {
+			if at := direct + guestmem.GVA(f<<12); p.IsTable(at) != want || p.IsTable(at+8) {
+				t.Errorf("frame %d is a table in a slab: %v", f, p.IsTable(at))
+			}
+		}
 		g.set("mm_struct", mm, "pgd", uint64(direct)+0x20_0000*9)
 		if _, err := k.MarkTables(p, space, tasks); !errors.Is(err, guestmem.ErrUnreadable) {
 			t.Errorf("tables that are not mapped: %v", err)
+		}
+	})
+}
+
+// Some kernels have each page's address in its descriptor.
+func TestNames(t *testing.T) {
+	each(t, func(t *testing.T, g *guest) {
+		p, err := g.kernel().Pages()
+		if err != nil || p.Names(PageRange{Start: 3, End: 5}) != nil {
+			t.Fatalf("%v, %v", p.Names(PageRange{Start: 3, End: 5}), err)
+		}
+		g.structs["page"].fields["virtual"] = g.structs["page"].fields["index"]
+		if p, err = g.kernel().Pages(); err != nil {
+			t.Fatal(err)
+		}
+		got := p.Names(PageRange{Start: 3, End: 5})
+		if len(got) != 2 || got[0] != from(g.of("page", g.desc(3), "index"), uint64(g.a.WordSize)) || got[1].Start != g.of("page", g.desc(4), "index") {
+			t.Errorf("%#x", got)
 		}
 	})
 }

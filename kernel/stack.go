@@ -82,7 +82,7 @@ func cpuOf(a *arch.Arch, cpus []CPU, regs map[string]uint64, i int) int {
 
 // vcpu follows one vCPU's stack pointer from stack to stack.
 func (s *stackScan) vcpu(cpu int, regs map[string]uint64) {
-	sp := guestmem.GVA(regs[s.k.arch.Call.SP])
+	sp := guestmem.GVA(s.k.arch.StackPointer(regs))
 	pc := regs[s.k.arch.Call.PC]
 	if s.k.arch.Linux.UserMode.In(regs) {
 		s.user[cpu] = true // and its stack pointer is one of its own addresses
@@ -157,7 +157,7 @@ func (s *stackScan) leave(c *CPUStack, sp, fp guestmem.GVA) (guestmem.GVA, bool)
 		if err != nil {
 			return 0, false
 		}
-		sp, fp = s.outward(fp), next
+		sp, fp = s.outward(fp), next+guestmem.GVA(s.k.arch.Call.Bias)
 	}
 	return fp, fp != 0
 }

@@ -110,6 +110,7 @@ func (k *Kernel) Task(addr guestmem.GVA) (*Task, error) {
 			r.err = info.err
 		}
 	}
+	t.SavedSP += guestmem.GVA(k.arch.Call.Bias)
 	if r.err != nil {
 		return nil, fmt.Errorf("task at %#x: %w", uint64(addr), r.err)
 	}

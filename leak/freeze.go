@@ -3,6 +3,7 @@ package leak
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/leakvisor/leakvisor/guestmem"
@@ -16,6 +17,7 @@ import (
 type frozen struct {
 	why       string
 	registers []map[string]uint64
+	hidden    []hv.Hidden   // beside registers
 	pages     *kernel.Pages // nil where they cannot be told
 	pagesErr  error
 	memory    *guestmem.Snapshot
@@ -44,6 +46,17 @@ func (s *Session) scan(why string, memory *guestmem.Snapshot) error {
 			return fmt.Errorf("reading the registers of vCPU %d: %w", i, err)
 		}
 		f.registers = append(f.registers, regs)
+		f.hidden = append(f.hidden, hv.Hidden{})
+		m, ok := s.m.(hv.Hider)
+		if !ok || s.arch.Linux.UserMode.In(regs) {
+			continue
+		}
+		if f.hidden[i], err = m.Hidden(context.Background(), i); err != nil {
+			return fmt.Errorf("reading what vCPU %d has besides its registers: %w", i, err)
+		}
+		if frames := f.hidden[i].Frames; len(frames) > 0 {
+			regs[s.arch.Call.SP] = uint64(frames[0].Addr) - s.arch.Call.Bias
+		}
 	}
 	f.pages, f.pagesErr = s.kernel.Pages()
 	if f.pages != nil {
@@ -58,6 +71,33 @@ func (s *Session) scan(why string, memory *guestmem.Snapshot) error {
 		f.pause = func() time.Duration { return took }
 	}
 	s.pending = append(s.pending, f)
+	return nil
+}
+
+// complete writes to the copy of the memory, which mem reads, what of the stacks
+// the vCPUs had in registers. A process can name any place for its own, so that
+// only what lies in one of the kernel's stacks counts.
+func (f *frozen) complete(mem *guestmem.AddressSpace, stacks []gvaRange) error {
+	for _, h := range f.hidden {
+		for _, u := range h.Frames {
+			end := u.Addr + guestmem.GVA(len(u.Bytes))
+			ours := func(st gvaRange) bool { return st.Start <= u.Addr && u.Addr < end && end <= st.End }
+			if !slices.ContainsFunc(stacks, ours) {
+				continue
+			}
+			for at, b := u.Addr, u.Bytes; len(b) > 0; {
+				gpa, left, err := mem.Translate(at)
+				if err != nil {
+					return err
+				}
+				n := min(left, uint64(len(b)))
+				if err := f.memory.Write(gpa, b[:n]); err != nil {
+					return err
+				}
+				at, b = at+guestmem.GVA(n), b[n:]
+			}
+		}
+	}
 	return nil
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"github.com/leakvisor/leakvisor/guestmem"
 	"github.com/leakvisor/leakvisor/hooks"
+	"github.com/leakvisor/leakvisor/hv"
 	"github.com/leakvisor/leakvisor/kernel"
 	"github.com/leakvisor/leakvisor/scanner"
 )
@@ -40,7 +41,8 @@ type picture struct {
 	descriptors map[guestmem.GVA]bool
 	claims      claims
 	registers   []map[string]uint64
-	lost        uint64 // events
+	besides     []hv.Hidden // registers
+	lost        uint64      // events
 	// covers has the number of the rule of each object that one covers.
 	covers map[int]int
 	// typed is how many objects are scanned by their types; hidden are those
@@ -87,6 +89,7 @@ func (s *Session) look(f *frozen, from Roots) *picture {
 		claims:      claims{mem: g.mem},
 		descriptors: map[guestmem.GVA]bool{},
 		registers:   f.registers,
+		besides:     f.hidden,
 		pages:       f.pages,
 		lost:        f.lost,
 	}
@@ -98,6 +101,8 @@ func (s *Session) look(f *frozen, from Roots) *picture {
 	var err error
 	p.tasks, err = k.Tasks()
 	p.doubt("tasks", err)
+	s.allStacks(p)
+	p.doubt("what CPUs have of their stacks", f.complete(p.mem, p.stacks))
 	// Page tables have physical addresses, which are no references; where the
 	// direct map begins at zero they look like them.
 	tables, err := k.MarkTables(p.pages, p.mem, p.tasks)
@@ -118,7 +123,6 @@ func (s *Session) look(f *frozen, from Roots) *picture {
 	}
 	p.in.Exclude, err = k.Leftovers()
 	p.doubt("what is left behind", err)
-	s.allStacks(p)
 	s.perCPUObjects(p)
 	s.slabObjects(p)
 	s.vmallocObjects(p, areas)
@@ -213,6 +217,9 @@ func (s *Session) slabObjects(p *picture) {
 					} else {
 						p.addSlab(*o, sl.Cache)
 					}
+					if sl.Cache.Name == "mm_struct" {
+						p.processTables(o.Addr)
+					}
 				}
 			}
 			return true
@@ -247,6 +254,14 @@ func (s *Session) slabObjects(p *picture) {
 	s.notedObjects(p, slabs)
 }
 
+// processTables lets a struct mm_struct hold its page tables, which have only
+// each other's physical addresses.
+func (p *picture) processTables(mm guestmem.GVA) {
+	for _, table := range p.kernel.MarkTablesOf(p.pages, p.mem, mm) {
+		p.in.Edges = append(p.in.Edges, scanner.Edge{From: mm, To: table})
+	}
+}
+
 // addSlab adds an object of a slab cache or, without one, a large kmalloc:
 // whole pages, a power of two of them.
 func (p *picture) addSlab(o hooks.Object, cache *kernel.Cache) {
@@ -264,6 +279,9 @@ func (p *picture) addSlab(o hooks.Object, cache *kernel.Cache) {
 	so := scanner.Object{Addr: o.Addr, Size: obj.Size}
 	if p.onStack(o.Addr) {
 		so.Flag |= scanner.NoScan
+	}
+	if p.pages.IsTable(o.Addr) {
+		so.Flag |= scanner.Gray | scanner.NoScan
 	}
 	p.add(obj, so)
 }

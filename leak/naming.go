@@ -210,7 +210,7 @@ func (s *Session) frameOf(p *picture, root *scanner.Root, a guestmem.GVA) string
 	pcs := make([]guestmem.GVA, maxFrames)
 	call := &s.arch.Call
 	for _, regs := range p.registers {
-		if sp := guestmem.GVA(regs[call.SP]); sp == root.Range.Start {
+		if sp := guestmem.GVA(s.arch.StackPointer(regs)); sp == root.Range.Start {
 			n, _ := u.Unwind(now, guestmem.GVA(regs[call.PC]), sp, regs[call.FP], stack, pcs)
 			return s.inFrames(append([]guestmem.GVA{guestmem.GVA(regs[call.PC])}, pcs[:n]...), sp, root.Range.End, a, at)
 		}
@@ -247,7 +247,7 @@ func (s *Session) inFrames(pcs []guestmem.GVA, from, end, a guestmem.GVA, at fun
 	for i, pc := range pcs {
 		slot := end
 		if i+1 < len(pcs) {
-			for slot = from; slot < end && at(slot) != uint64(pcs[i+1]); {
+			for slot = from; slot < end && at(slot)+s.arch.Call.LinkSkip != uint64(pcs[i+1]); {
 				slot += word
 			}
 		}

@@ -61,6 +61,9 @@ func (s *Session) registerRoots(p *picture) {
 				r.WordNames = append(r.WordNames, reg.Name)
 			}
 		}
+		for _, v := range p.besides[i].Words {
+			r.Words, r.WordNames = append(r.Words, v), append(r.WordNames, "a register not in use")
+		}
 		p.in.Roots = append(p.in.Roots, r)
 	}
 }
@@ -252,6 +255,7 @@ func (s *Session) pageRoots(p *picture) {
 		}
 		if r.Class != kernel.PageReserved {
 			p.root(scanner.ClassPageDesc, "page descriptors", p.pages.Desc(r))
+			p.in.Exclude = append(p.in.Exclude, p.pages.Names(r)...)
 		}
 		return true
 	})

@@ -16,7 +16,7 @@
 #   target, image   what make makes besides vmlinux, and what QEMU boots of it
 #   folder     the architecture's in the sources (arch/*)
 #   cpus       how many the guest is tested with, at most
-#   stays      not empty if its machine goes on when it powers off
+#   stays      not empty if its machine goes on when it powers off, or restarts
 #   gcc        the compiler's name behind the prefix
 #   flags      what it needs to be told to compile for the guest
 describe() {
@@ -109,7 +109,7 @@ describe_built() {
 		compiler=(gcc-12-mips-linux-gnu)
 		emulator=qemu-system-mips qemu=qemu-system-mips ;;
 	sparc64-6.1)
-		karch=sparc64 cross=sparc64-linux-gnu-
+		karch=sparc64 cross=sparc64-linux-gnu- stays=1
 		target=image image=arch/sparc/boot/image
 		compiler=(gcc-12-sparc64-linux-gnu)
 		emulator=qemu-system-sparc64 qemu=qemu-system-sparc ;;

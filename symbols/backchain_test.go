@@ -7,6 +7,7 @@ import (
 
 	"github.com/leakvisor/leakvisor/arch/ppc"
 	"github.com/leakvisor/leakvisor/arch/s390"
+	"github.com/leakvisor/leakvisor/arch/sparc"
 	"github.com/leakvisor/leakvisor/guestmem"
 )
 
@@ -48,6 +49,51 @@ func TestBackChain(t *testing.T) {
 		n, complete := u.unwind(0, frameState{sp: sp}, copied{s390.S390X(), sp, b}, out)
 		if want := []guestmem.GVA{0x10_0001, 0x20_0000}; !complete || !reflect.DeepEqual(out[:n], want) {
 			t.Errorf("%#x, complete %v; want %#x", out[:n], complete, want)
+		}
+	})
+	t.Run("own", func(t *testing.T) {
+		a := sparc.SPARC64()
+		b := make([]byte, 0x800)
+		put := func(at int, v uint64) { binary.BigEndian.PutUint64(b[at:], v) }
+		word := func(at uint64) Field { return Field{Offset: at, Size: 8} }
+		const bias, priv = 2047, 1 << 10
+		window := func(at, fp, ret int) {
+			put(at+14*8, sp+uint64(fp)-bias)
+			put(at+15*8, 0x40_0000+uint64(ret))
+		}
+		u := &backChain{
+			space: &Space{im: &Image{arch: a}}, chain: 14 * 8, ret: 15 * 8, own: true, bias: bias, skip: 8,
+			regs: 192, mode: word(16 * 8), pc: word(17 * 8), top: word(14 * 8), mark: Field{Offset: 156, Size: 4}, marked: a.Call.BackChain.Marked,
+		}
+		trap := func(at int, mode, pc, top uint64) {
+			put(at+192+14*8, top)
+			put(at+192+16*8, mode)
+			put(at+192+17*8, pc)
+			put(at+192+19*8, 0x57ac_6c6d)
+		}
+		window(0, 0xc0, 0x1000)
+		// What an old trap left, then one in the kernel, and the system call.
+		trap(0, priv, 0x40_9999, 1)
+		window(0xc0, 0x300, 0x2000)
+		window(0x300, 0x500, 0x9999)
+		trap(0x300, priv, 0x40_3000, sp+0x500-bias)
+		window(0x500, 0, 0)
+		put(0x500+14*8, 0x7fe_0000_0001)
+		trap(0x500, 0, 0x10_0000, 0x7fe_0000_2001)
+		out := make([]guestmem.GVA, 8)
+		n, complete := u.unwind(0, frameState{sp: sp}, copied{a, sp, b}, out)
+		if want := []guestmem.GVA{0x40_1008, 0x40_2008, 0x40_3000}; !complete || !reflect.DeepEqual(out[:n], want) {
+			t.Errorf("%#x, complete %v; want %#x", out[:n], complete, want)
+		}
+		put(0x500+14*8, 0) // a thread of the kernel
+		put(0x500+192+19*8, 0)
+		if n, complete := u.unwind(0, frameState{sp: sp}, copied{a, sp, b}, out); n != 3 || !complete {
+			t.Errorf("a thread: %d frames, complete %v", n, complete)
+		}
+		put(0x500+14*8, 0x7fe_0000_0001) // no registers where they should be
+		put(0x500+15*8, 0x10_0000)
+		if n, complete := u.unwind(0, frameState{sp: sp}, copied{a, sp, b}, out); n != 3 || complete {
+			t.Errorf("a process's frame: %d frames, complete %v", n, complete)
 		}
 	})
 }

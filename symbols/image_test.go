@@ -14,6 +14,7 @@ import (
 	"github.com/leakvisor/leakvisor/arch"
 	"github.com/leakvisor/leakvisor/arch/microblaze"
 	"github.com/leakvisor/leakvisor/arch/mips"
+	"github.com/leakvisor/leakvisor/arch/sparc"
 	"github.com/leakvisor/leakvisor/arch/tile"
 	"github.com/leakvisor/leakvisor/arch/x86"
 )
@@ -30,11 +31,11 @@ func rows() []*arch.Arch {
 	i386.Regs = []arch.Reg{{Name: "esp", DWARF: 4, Size: 4}, {Name: "ebp", DWARF: 5, Size: 4}, {Name: "eip", DWARF: 8, Size: 4}}
 	i386.Call = arch.Call{PC: "eip", SP: "esp", FP: "ebp"}
 	return []*arch.Arch{x86.AMD64(), i386, tile.GX(), row("powerpc", elf.EM_PPC, elf.ELFDATA2MSB, binary.BigEndian), mips.MIPS32LE(), mips.MIPS64LE(),
-		microblaze.MicroBlazeBE(), microblaze.MicroBlazeLE()}
+		microblaze.MicroBlazeBE(), microblaze.MicroBlazeLE(), sparc.SPARC64()}
 }
 
 // modules are the testdata files that are not linked.
-var modules = []string{"module.ko", "mipsel.ko", "mips64el.ko", "microblaze.ko", "microblazeel.ko", "tilegx.ko"}
+var modules = []string{"module.ko", "mipsel.ko", "mips64el.ko", "sparc64.ko", "microblaze.ko", "microblazeel.ko", "tilegx.ko"}
 
 // linked are the testdata files with addresses.
 var linked = []string{"amd64.elf", "dwarf4.elf", "zlib.elf", "zstd.elf", "split.elf", "i386.elf", "powerpc.elf", "ppc2.elf"}

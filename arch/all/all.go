@@ -11,6 +11,7 @@ import (
 	"github.com/leakvisor/leakvisor/arch/ppc"
 	"github.com/leakvisor/leakvisor/arch/s390"
 	"github.com/leakvisor/leakvisor/arch/sh"
+	"github.com/leakvisor/leakvisor/arch/sparc"
 	"github.com/leakvisor/leakvisor/arch/tile"
 	"github.com/leakvisor/leakvisor/arch/x86"
 )
@@ -33,5 +34,6 @@ func Archs() []*arch.Arch {
 		tile.GX(),
 		metag.Meta2(),
 		sh.SH4(),
+		sparc.SPARC64(),
 	}
 }

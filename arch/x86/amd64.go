@@ -103,12 +103,13 @@ func AMD64() *arch.Arch {
 		}},
 		Text: text{bits: 64},
 		QEMU: &arch.QEMU{
-			Binary:  "qemu-system-x86_64",
-			Package: "qemu-system-x86",
-			Machine: "pc",
-			CPU:     "qemu64",
-			Console: "ttyS0",
-			Append:  timerCheck,
+			Binary:       "qemu-system-x86_64",
+			Package:      "qemu-system-x86",
+			Machine:      "pc",
+			CPU:          "qemu64",
+			Console:      "ttyS0",
+			Append:       timerCheck,
+			TripleFaults: true,
 		},
 	}
 }

@@ -64,12 +64,13 @@ func I386() *arch.Arch {
 		Relocs: arch.Relocs{Sizes: map[uint32]int{uint32(elf.R_386_32): 4}},
 		Text:   text{bits: 32},
 		QEMU: &arch.QEMU{
-			Binary:  "qemu-system-i386",
-			Package: "qemu-system-x86",
-			Machine: "pc",
-			CPU:     "qemu32",
-			Console: "ttyS0",
-			Append:  timerCheck,
+			Binary:       "qemu-system-i386",
+			Package:      "qemu-system-x86",
+			Machine:      "pc",
+			CPU:          "qemu32",
+			Console:      "ttyS0",
+			Append:       timerCheck,
+			TripleFaults: true,
 		},
 	}
 }

@@ -22,8 +22,6 @@ func arguments(cfg Config, plugin string, fds descriptors) []string {
 		"-kernel", cfg.Kernel,
 		// The guest's end stops the machine and keeps its memory.
 		"-action", "reboot=shutdown,shutdown=pause,panic=pause",
-		// Says whether a reset was a triple fault.
-		"-d", "cpu_reset", "-D", fmt.Sprintf("/proc/self/fd/%d", fds.log),
 		"-chardev", fmt.Sprintf("socket,id=qmp,fd=%d", fds.qmp),
 		"-mon", "chardev=qmp,mode=control",
 		"-chardev", fmt.Sprintf("socket,id=console,fd=%d", fds.console),
@@ -31,6 +29,9 @@ func arguments(cfg Config, plugin string, fds descriptors) []string {
 		"-gdb", "chardev:gdb",
 		"-plugin", fmt.Sprintf("file=%s,shared=%d", escape(plugin), fds.shared),
 		"-S",
+	}
+	if q.TripleFaults {
+		args = append(args, "-d", "cpu_reset", "-D", fmt.Sprintf("/proc/self/fd/%d", fds.log))
 	}
 	for range q.Serial {
 		args = append(args, "-serial", "null")

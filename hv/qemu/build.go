@@ -20,9 +20,9 @@ import (
 var pluginSource embed.FS
 
 // pluginFiles are all of it, the ones to be compiled first.
-var pluginFiles = []string{"plugin.c", "hooks.c", "memory.c", "ring.c", "adopt.c", "api.h", "plugin.h", "shared.h"}
+var pluginFiles = []string{"plugin.c", "hooks.c", "memory.c", "ring.c", "adopt.c", "windows.c", "api.h", "plugin.h", "shared.h"}
 
-const pluginUnits = 5 // of pluginFiles
+const pluginUnits = 6 // of pluginFiles
 
 var pluginFlags = []string{"-std=gnu11", "-O2", "-Wall", "-shared", "-fPIC", "-pthread", "-fvisibility=hidden"}
 

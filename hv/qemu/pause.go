@@ -324,9 +324,14 @@ func (m *Machine) readRegisters(ctx context.Context, vcpu int, numbers []int) ([
 		return nil, err
 	}
 	out := make([][]byte, len(numbers))
+	halves := m.cfg.Arch.QEMU.Halves
 	for i, n := range numbers {
 		size := m.cfg.Arch.WordSize
-		if at := n * size; n >= 0 && at+size <= len(all) {
+		at := n*size - (min(max(n, halves[0]), halves[1])-halves[0])*size/2
+		if n >= halves[0] && n < halves[1] {
+			size /= 2
+		}
+		if n >= 0 && at+size <= len(all) {
 			out[i] = all[at : at+size]
 		}
 	}

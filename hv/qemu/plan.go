@@ -175,7 +175,7 @@ func (p *armed) addHooks(a *arch.Arch, hooks []hv.Hook) error {
 		if !ok {
 			i = len(p.sites)
 			at[addr] = i
-			p.sites = append(p.sites, siteRow{addr: uint64(addr), entry: -1, exit: exitNone, flags: noRead, sp: noRead, result: noRead})
+			p.sites = append(p.sites, siteRow{addr: uint64(addr), entry: -1, exit: exitNone, flags: noRead, sp: noRead, result: noRead, with: noRead})
 		}
 		return &p.sites[i], nil
 	}
@@ -238,7 +238,7 @@ func (s *siteRow) leaves(a *arch.Arch, x hv.ExitPoint) error {
 	if x.Pop > 1<<20 {
 		return fmt.Errorf("the exit at %#x pops %d bytes", uint64(x.Addr), x.Pop)
 	}
-	s.pop, s.flags, s.sp, s.result, s.add = uint32(x.Pop), noRead, noRead, noRead, 0
+	s.pop, s.flags, s.sp, s.result, s.with, s.bits, s.add = uint32(x.Pop), noRead, noRead, noRead, noRead, 0, 0
 	if x.SP != "" {
 		reg, err := register(a, x.SP)
 		if err != nil {
@@ -247,13 +247,22 @@ func (s *siteRow) leaves(a *arch.Arch, x hv.ExitPoint) error {
 		s.sp = reg
 	}
 	if r := x.Result; r != nil {
-		s.result, s.add = zeroRead, r.Add
-		if r.Register != "" {
-			reg, err := register(a, r.Register)
+		if r.Signed > 64 {
+			return fmt.Errorf("the result at %#x has %d bits", uint64(x.Addr), r.Signed)
+		}
+		s.result, s.bits, s.add = zeroRead, uint8(r.Signed), r.Add
+		for _, want := range []struct {
+			name string
+			to   *uint8
+		}{{r.Register, &s.result}, {r.With, &s.with}} {
+			if want.name == "" {
+				continue
+			}
+			reg, err := register(a, want.name)
 			if err != nil {
 				return err
 			}
-			s.result = reg
+			*want.to = reg
 		}
 	}
 	if c := x.If; c != nil {

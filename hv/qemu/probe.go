@@ -23,7 +23,7 @@ type Check struct {
 // registers and memory.
 const pluginAPI = 4
 
-var apiLine = regexp.MustCompile(`leakvisor plugin: api (\d+) to (\d+)(, registers by number)?`)
+var apiLine = regexp.MustCompile(`leakvisor plugin: api (\d+) to (\d+)(, registers by number)?(, CPU state)?`)
 
 // ProbeHost says whether this host has what guests of every architecture
 // need; only config.CC matters.
@@ -95,22 +95,35 @@ func probePlugin(ctx context.Context, qemu string, config Config) (string, error
 	if err != nil {
 		return "", err
 	}
+	windows, state := config.Arch.QEMU.Windows, "on"
+	if windows != nil {
+		state = windows.State
+	}
 	// "none" is a machine without anything, which every QEMU has.
 	out, err := exec.CommandContext(ctx, qemu, "-no-user-config", "-nodefaults", "-display", "none",
-		"-machine", "none", "-plugin", "file="+escape(plugin)+",probe=on").CombinedOutput()
+		"-machine", "none", "-plugin", "file="+escape(plugin)+",probe="+state).CombinedOutput()
 	if m := apiLine.FindSubmatch(out); m != nil {
 		if newest, _ := strconv.Atoi(string(m[2])); newest >= pluginAPI {
 			detail := fmt.Sprintf("versions %s to %s, %d is used", m[1], m[2], pluginAPI)
-			switch {
-			case !config.Arch.QEMU.ByNumber:
-			case len(m[3]) == 0:
-				return "", &MissingError{
-					What:   "a QEMU that exports gdb_read_register",
-					Fix:    "take Debian's QEMU: other builds may hide what is not in the plugin API, which lists no registers of this target",
-					Reason: errors.New(detail),
+			for _, need := range []struct {
+				it           bool
+				has          []byte
+				name, detail string
+			}{
+				{config.Arch.QEMU.ByNumber, m[3], "gdb_read_register", ", registers are read by number"},
+				{windows != nil, m[4], state, ", register windows by the description of the CPU's state"},
+			} {
+				switch {
+				case !need.it:
+				case len(need.has) == 0:
+					return "", &MissingError{
+						What:   "a QEMU that exports " + need.name,
+						Fix:    "take Debian's QEMU: other builds may hide what is not in the plugin API, which does not give all registers of this target",
+						Reason: errors.New(detail),
+					}
+				default:
+					detail += need.detail
 				}
-			default:
-				detail += ", registers are read by number"
 			}
 			return detail, nil
 		}

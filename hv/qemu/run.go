@@ -144,7 +144,7 @@ func (r *runner) cancelled(ctx context.Context) error {
 
 // arm asks the handler what to hook and lets the waiting vCPU go.
 func (r *runner) arm() error {
-	if err := r.checkRegisters(); err != nil {
+	if err := errors.Join(r.checkRegisters(), r.checkWindows()); err != nil {
 		return err
 	}
 	ctl := r.shared.ctl

@@ -30,6 +30,7 @@ const (
 	maxLevels     = 6
 	maxPieces     = 16
 	maxLinear     = 16
+	maxWindows    = 32
 
 	planBytes = 8 << 20  // untouched pages of it cost nothing
 	ringBytes = 32 << 20 // a boot's rate fills it in several seconds
@@ -77,6 +78,27 @@ type control struct {
 	regs                              [maxRegs][16]byte
 	numbers                           [maxRegs]int16
 	vcpu                              [maxVCPUs]vcpuState
+	bias                              uint64
+	windows                           windowsRow
+}
+
+type windowsRow struct {
+	state, file, count, current, callers [32]byte
+	spare, clean                         [32]byte
+	level, traps, trapState, globals     [32]byte
+	take                                 arch.Match
+	ask                                  atomic.Uint32
+	vcpu                                 uint32
+	found                                uint32
+	wrong                                atomic.Uint32
+	nframes                              uint64
+	others, passed                       [8]uint64
+	frames                               [maxWindows]frameRow
+}
+
+type frameRow struct {
+	addr  uint64
+	saved [128]byte
 }
 
 type pagingRow struct {
@@ -122,7 +144,8 @@ type siteRow struct {
 	taken        uint16
 	flags, shift uint8
 	sp, result   uint8
-	_            [6]uint8
+	bits, with   uint8
+	_            [4]uint8
 	add          uint64
 }
 
@@ -228,6 +251,7 @@ func newShared(a *arch.Arch, bell, ramFD int, ramBytes uint64) (*shared, error) 
 	}
 	c.planOffset, c.planBytes = uint64(planAt), planBytes
 	c.ringOffset, c.ringBytes = uint64(ringAt), ringBytes
+	c.bias = a.Call.Bias
 	c.bell = uint32(bell)
 	c.nregs = uint32(len(a.Regs))
 	c.ram, c.ramBytes = uint32(ramFD), ramBytes
@@ -238,6 +262,10 @@ func newShared(a *arch.Arch, bell, ramFD int, ramBytes uint64) (*shared, error) 
 		}
 		copy(c.regs[i][:], r.Name)
 		c.numbers[i] = int16(r.GDB)
+	}
+	if err := c.windows.describe(a.QEMU.Windows); err != nil {
+		s.Close()
+		return nil, err
 	}
 	return s, nil
 }

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # Builds the small ELF files beside it. They are kept, so that the tests need
 # no compiler; rebuild them with Debian's gcc, gcc-powerpc-linux-gnu,
-# gcc-mipsel-linux-gnu, gcc-mips64el-linux-gnuabi64 and binutils when a source changes:
+# gcc-mipsel-linux-gnu, gcc-mips64el-linux-gnuabi64, gcc-sparc64-linux-gnu and
+# binutils when a source changes:
 #
 #	amd64.elf    x86-64, linked like a vmlinux, DWARF 5
 #	dwarf4.elf   the same in DWARF 4, without .debug_aranges
@@ -12,6 +13,7 @@
 #	module.ko    x86-64, not linked
 #	mipsel.ko    32-bit, with addends in place (REL)
 #	mips64el.ko  64-bit, with the relocations of MIPS
+#	sparc64.ko   64-bit, big-endian, with those for what is not aligned
 #	tilegx.ko    the same for TILE-Gx; with scripts/toolchain/tilegx.sh's bin
 #	             folder in PATH, else it is left as it is
 #	microblaze.ko, microblazeel.ko
@@ -61,6 +63,7 @@ module() {
 module "" module.ko
 module mipsel-linux-gnu- mipsel.ko -mno-abicalls -G0
 module mips64el-linux-gnuabi64- mips64el.ko -mno-abicalls -G0
+module sparc64-linux-gnu- sparc64.ko -mcmodel=medlow
 # Else it is left as it is.
 if command -v tilegx-linux-gcc >/dev/null; then
 	module tilegx-linux- tilegx.ko

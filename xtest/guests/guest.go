@@ -33,7 +33,8 @@ type Guest struct {
 	// KernelArch is what the kernel's makefiles call its architecture, empty
 	// for this machine's; Cross is the prefix of its compiler and binutils.
 	KernelArch, Cross string
-	// Stays says that the guest's machine goes on when the guest powers off.
+	// Stays says that the guest's machine goes on when the guest powers off, or
+	// restarts.
 	Stays bool
 	// Compiler is the C compiler for modules; empty for what Headers or the
 	// kernel's makefiles say.

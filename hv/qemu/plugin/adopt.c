@@ -48,7 +48,7 @@ static void *adopt(void *unused)
 }
 
 /* QEMU's signals are for its own threads. */
-int wait_for_adoption(void)
+int start_thread(void *(*run)(void *))
 {
 	sigset_t all, old;
 	pthread_t thread;
@@ -56,9 +56,11 @@ int wait_for_adoption(void)
 
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
-	err = pthread_create(&thread, NULL, adopt, NULL);
+	err = pthread_create(&thread, NULL, run, NULL);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	if (!err)
 		pthread_detach(thread);
 	return err;
 }
+
+int wait_for_adoption(void) { return start_thread(adopt); }

@@ -127,7 +127,7 @@ void on_entry(unsigned cpu, void *data)
 		reads[i] = read_reg(v, plan->reads[i]);
 	for (int i = 0; i < h->nargs && plan->args[i] != NONE; i++)
 		r.args[i] = read_reg(v, plan->args[i]);
-	r.sp = reads[plan->sp];
+	r.sp = reads[plan->sp] + ctl->bias;
 	begin_walks(v, r.sp);
 	if (plan->fp != NONE)
 		r.fp = reads[plan->fp];
@@ -140,6 +140,8 @@ void on_entry(unsigned cpu, void *data)
 				n = left;
 		}
 		r.stack_len = read_memory(v, r.sp, v->stack, n);
+		if (ctl->windows.found)
+			write_windows(v, r.sp, v->stack, r.stack_len);
 	}
 	for (int i = 0, n = 0; i < h->nargs; i++)
 		if (plan->args[i] == NONE)
@@ -171,10 +173,15 @@ void on_entry(unsigned cpu, void *data)
 
 static uint64_t exit_result(struct vcpu *v, const struct site *s)
 {
-	uint64_t result = s->add;
+	uint64_t result = 0;
 
 	if (s->result != ZERO)
-		result += read_reg(v, s->result != NONE ? s->result : plan->exit_result);
+		result = read_reg(v, s->result != NONE ? s->result : plan->exit_result);
+	if (s->bits)
+		result = (int64_t)(result << (64 - s->bits)) >> (64 - s->bits);
+	if (s->with != NONE)
+		result += read_reg(v, s->with);
+	result += s->add;
 	return ctl->word_size == 4 ? (uint32_t)result : result;
 }
 
@@ -190,7 +197,7 @@ void on_exit_site(unsigned cpu, void *data)
 		return;
 	if (s->flags != NONE && !(s->taken >> (read_reg(v, s->flags) >> s->shift & 15) & 1))
 		return;
-	r.sp = read_reg(v, s->sp != NONE ? s->sp : plan->exit_sp) + s->pop;
+	r.sp = read_reg(v, s->sp != NONE ? s->sp : plan->exit_sp) + s->pop + ctl->bias;
 	if (!close_call(r.sp, &call)) {
 		if (likely(!load(&ctl->overflow))) {
 			ctl->vcpu[cpu].filtered++;

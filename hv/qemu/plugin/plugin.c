@@ -110,7 +110,8 @@ static void on_translation(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
 		if (addr < plan->low || addr > plan->high || !(s = find_site(addr)))
 			continue;
 		if (s->entry >= 0)
-			qemu_plugin_register_vcpu_insn_exec_cb(insn, on_entry,
+			qemu_plugin_register_vcpu_insn_exec_cb(insn,
+				takes_window(insn) ? on_entry_with_window : on_entry,
 				QEMU_PLUGIN_CB_R_REGS, (void *)s);
 		if (s->exit >= -1)
 			qemu_plugin_register_vcpu_insn_exec_cb(insn, on_exit_site,
@@ -134,6 +135,8 @@ static void on_vcpu_init(qemu_plugin_id_t id, unsigned cpu)
 	if (gdb_read_register && qemu_get_cpu)
 		v->cpu = qemu_get_cpu(cpu);
 	ctl->by_number = v->cpu != NULL;
+	if (!v->cpu)
+		ctl->windows.found = 0;
 	v->regs = g_byte_array_new();
 	v->mem = g_byte_array_new();
 	g_byte_array_set_size(v->mem, MAX_SPAN);
@@ -196,11 +199,12 @@ static int map_shared(int fd)
 EXPORT int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t *info, int argc, char **argv)
 {
 	for (int i = 0; i < argc; i++) {
-		if (!strcmp(argv[i], "probe=on")) {
-			/* Only asked for the API's version. */
-			fprintf(stderr, "leakvisor plugin: api %d to %d%s\n",
+		if (!strncmp(argv[i], "probe=", 6)) {
+			/* Only asked for the API's version, and for a symbol. */
+			fprintf(stderr, "leakvisor plugin: api %d to %d%s%s\n",
 				info->version.min, info->version.cur,
-				gdb_read_register && qemu_get_cpu ? ", registers by number" : "");
+				gdb_read_register && qemu_get_cpu ? ", registers by number" : "",
+				exported(argv[i] + 6) ? ", CPU state" : "");
 			return 1;
 		}
 		if (!strncmp(argv[i], "shared=", 7) && map_shared(atoi(argv[i] + 7)))
@@ -211,7 +215,10 @@ EXPORT int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t *info, int
 	if (!init_hooks())
 		return fail("table of open calls");
 	check_reader();
-	if (ctl->adopt == ADOPT_READY && (errno = wait_for_adoption()))
+	if (ctl->windows.state[0])
+		ctl->windows.found = find_windows();
+	if ((ctl->adopt == ADOPT_READY && (errno = wait_for_adoption())) ||
+	    (ctl->windows.found && (errno = answer_for_windows())))
 		return fail("starting a thread");
 	qemu_plugin_register_vcpu_init_cb(id, on_vcpu_init);
 	qemu_plugin_register_vcpu_tb_trans_cb(id, on_translation);

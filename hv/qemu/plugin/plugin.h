@@ -46,8 +46,17 @@ void begin_walks(struct vcpu *v, uint64_t sp);
 unsigned read_memory(struct vcpu *v, uint64_t addr, uint8_t *to, unsigned n);
 void fetch_context(struct vcpu *v, const uint64_t *reads, uint8_t *context);
 
-/* adopt.c: RAM that QEMU allocated; returns an error number */
+/* adopt.c: RAM that QEMU allocated; these return an error number */
+int start_thread(void *(*run)(void *));
 int wait_for_adoption(void);
+
+/* windows.c: register windows, if ctl->windows.state says that there are some */
+bool exported(const char *symbol);
+bool find_windows(void);
+void write_windows(const struct vcpu *v, uint64_t sp, uint8_t *stack, unsigned len);
+int answer_for_windows(void);
+bool takes_window(const struct qemu_plugin_insn *insn);
+void on_entry_with_window(unsigned cpu, void *site);
 
 /* hooks.c: what happens when a hook is passed */
 bool init_hooks(void);

@@ -19,11 +19,13 @@
 #define MAX_LEVELS 6   /* of page tables */
 #define MAX_LINEAR 16  /* places without page tables */
 #define MAX_PIECES 16  /* of guest RAM */
+#define MAX_WINDOWS 32 /* of registers */
 #define NONE 0xff      /* no such register */
 #define ZERO 0xfe      /* a register that is always zero */
 
 /* Whether RAM becomes the memory file's: see adopt.c. */
 enum adopt { ADOPT_NEVER, ADOPT_READY, ADOPT_NOW, ADOPT_DONE, ADOPT_FAILED };
+enum ask { ASK_NOTHING, ASK_NOW, ASK_DONE };
 enum phase { PHASE_BOOT, PHASE_ENTERING, PHASE_ENTERED, PHASE_ARMED };
 
 /* One cache line for each vCPU; only its own thread writes it, but for done. */
@@ -35,6 +37,23 @@ struct vcpu_state {
 	uint64_t dropped;  /* events that could not be told */
 	uint64_t filtered; /* passages of exits with no entry open */
 	uint64_t pad[2];
+};
+
+struct match { uint64_t mask, value; }; /* (v & mask) == value; never if mask is 0 */
+
+/* Where windows of registers are, by arch.Windows, and what they have. */
+struct windows {
+	char state[32], file[32], count[32], current[32], callers[32], spare[32], clean[32];
+	char level[32], traps[32], trap_state[32], globals[32];
+	struct match take; /* instructions that need a new one */
+	uint32_t ask;   /* both; a futex */
+	uint32_t vcpu;  /* which the reader asks for, while the machine stands still */
+	uint32_t found; /* QEMU says where they are */
+	uint32_t wrong; /* the present window's stack pointer is another one */
+	uint64_t nframes;
+	uint64_t others[8]; /* globals that others stand for */
+	uint64_t passed[8]; /* what the first frame's window passes on */
+	struct frame { uint64_t addr; uint8_t saved[128]; } frames[MAX_WINDOWS];
 };
 
 struct control {
@@ -73,9 +92,9 @@ struct control {
 	char regs[MAX_REGS][16];
 	int16_t numbers[MAX_REGS]; /* GDB's, -1 for none; the reader's too */
 	struct vcpu_state vcpu[MAX_VCPUS];
+	uint64_t bias;       /* the reader's: what is added to stack pointers */
+	struct windows windows;
 };
-
-struct match { uint64_t mask, value; }; /* (v & mask) == value; never if mask is 0 */
 
 /* Page tables as arch.Paging describes them, the outermost level first. */
 struct paging {
@@ -127,8 +146,10 @@ struct site {
 	uint16_t taken;
 	uint8_t flags, shift;
 	/* The stack pointer and the result at an exit: registers, or NONE for
-	 * what the plan names, and for the result what is added. */
-	uint8_t sp, result, pad[6];
+	 * what the plan names, and for the result how many bits of the register
+	 * count, with a sign (0 for all), and what is added, a register (or NONE)
+	 * and a constant. */
+	uint8_t sp, result, bits, with, pad[4];
 	uint64_t add;
 };
 
