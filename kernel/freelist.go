@@ -9,6 +9,12 @@ import (
 // markFree finds which objects of a slab are free: those on its own list and
 // on the lists of CPUs that allocate from it, and those in sheaves.
 func (s *Slabs) markFree(sl *Slab, freelist guestmem.GVA, inuse uint64) error {
+	if inuse == 0 {
+		// All are free. The list need not say so: that of a slab that is being
+		// made ends anywhere (allocate_slab, mm/slub.c).
+		sl.used, sl.Used = make([]uint64, (sl.Objects+63)/64), 0
+		return nil
+	}
 	onCPU := s.onCPU[sl.Desc]
 	var err error
 	for _, h := range hidings(sl.Cache) {

@@ -211,6 +211,40 @@ func TestSlabs(t *testing.T) {
 	}
 }
 
+// TestSlabBeingMade: the free list is not made yet, and no object is in use.
+func TestSlabBeingMade(t *testing.T) {
+	each(t, func(t *testing.T, g *guest) {
+		g.slabCache(true)
+		head := g.desc(16)
+		g.set("kmem_cache_cpu", g.unit(0)+0x3c0, "slab", 0)
+		k := g.kernel()
+		for _, list := range []string{"made in part", "not begun"} {
+			g.mem.Uint(g.of("slab", head, "objects"), 4, 128<<16)
+			if list == "not begun" {
+				g.set("slab", head, "freelist", 0)
+			}
+			p, err := k.Pages()
+			if err != nil {
+				t.Fatal(err)
+			}
+			s, err := k.Slabs(p)
+			if err != nil {
+				t.Fatal(err)
+			}
+			n := 0
+			if err := s.Each(func(x *Slab) bool {
+				n++
+				if x.Used != 0 || x.Allocated(3) || x.Allocated(100) {
+					t.Errorf("list %s: %d objects in use", list, x.Used)
+				}
+				return true
+			}); err != nil || n != 1 {
+				t.Errorf("list %s: %d slabs, %v", list, n, err)
+			}
+		}
+	})
+}
+
 // TestSlabsOfDestroyedCache: the cache is on no list, but it is an object of
 // the cache of caches, one page at frame 24.
 func TestSlabsOfDestroyedCache(t *testing.T) {
