@@ -4,6 +4,7 @@
 #include <linux/module.h>
 #include <linux/preempt.h>
 #include <linux/sizes.h>
+#include <linux/vmalloc.h>
 
 #include "groundtruth.h"
 
@@ -136,6 +137,24 @@ static void use_up(gfp_t flags)
 	}
 }
 
+/* The same for the addresses of areas, of which dead stacks had many. */
+static void use_up_areas(void)
+{
+	void **p;
+	int i, pages;
+
+	vm_unmap_aliases();
+	for (pages = 5; pages > 0; pages--) {
+		for (i = 0; i < 24; i++) {
+			p = vmalloc(pages * PAGE_SIZE);
+			if (!p)
+				return;
+			*p = ballast;
+			ballast = p;
+		}
+	}
+}
+
 static const struct gt_plant *const tables[] = {
 	gt_slab_leaks,	  gt_area_leaks,  gt_graph_leaks,  gt_context_leaks,
 	gt_root_lives,	  gt_struct_lives, gt_page_lives, gt_thread_lives,
@@ -153,6 +172,7 @@ static int run_all(void *done)
 	use_up(GFP_KERNEL_ACCOUNT);
 	use_up(GFP_KERNEL | __GFP_RECLAIMABLE);
 	use_up(GFP_KERNEL | GFP_DMA);
+	use_up_areas();
 	for (i = 0; i < ARRAY_SIZE(tables); i++) {
 		for (plant = tables[i]; plant->plant; plant++) {
 			if (*only && strcmp(only, plant->name))
