@@ -3,6 +3,7 @@ package arch
 import (
 	"debug/elf"
 	"encoding/binary"
+	"fmt"
 )
 
 // Arch is one guest architecture: a family, a word size and a byte order.
@@ -284,6 +285,15 @@ type Body struct {
 // NewBody returns the Body of code at addr.
 func NewBody(addr uint64, code []byte, thunks map[uint64]bool) Body {
 	return Body{addr, addr + uint64(len(code)), thunks}
+}
+
+// Whole errs where code at addr does not consist of whole instructions of size
+// bytes, each at a multiple of that.
+func Whole(addr uint64, code []byte, size int) error {
+	if addr%uint64(size) != 0 || len(code)%size != 0 {
+		return fmt.Errorf("code of %d bytes at %#x does not consist of whole instructions", len(code), addr)
+	}
+	return nil
 }
 
 // Jump returns the way out that a direct jump at one address to another is.

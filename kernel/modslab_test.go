@@ -172,16 +172,22 @@ func (g *guest) slabCache(swab bool) (cache guestmem.GVA) {
 	return cache
 }
 
+// slabs reads the slabs.
+func slabs(t *testing.T, k *Kernel) (*Slabs, error) {
+	t.Helper()
+	p, err := k.Pages()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return k.Slabs(p)
+}
+
 func TestSlabs(t *testing.T) {
 	for _, swab := range []bool{true, false} {
 		each(t, func(t *testing.T, g *guest) {
 			cache := g.slabCache(swab)
 			k := g.kernel()
-			p, err := k.Pages()
-			if err != nil {
-				t.Fatal(err)
-			}
-			s, err := k.Slabs(p)
+			s, err := slabs(t, k)
 			if err != nil || s.Caches()[cache].Name != "demo-64" {
 				t.Fatalf("caches %v, %v", s, err)
 			}
@@ -223,11 +229,7 @@ func TestSlabBeingMade(t *testing.T) {
 			if list == "not begun" {
 				g.set("slab", head, "freelist", 0)
 			}
-			p, err := k.Pages()
-			if err != nil {
-				t.Fatal(err)
-			}
-			s, err := k.Slabs(p)
+			s, err := slabs(t, k)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -54,11 +54,7 @@ func TestSheaves(t *testing.T) {
 		g.set("kmem_cache_node", node, "barn", uint64(barn))
 		g.chain(g.of("node_barn", barn, "sheaves_full"), g.of("slab_sheaf", full, "barn_list"))
 		k := g.kernel()
-		p, err := k.Pages()
-		if err != nil {
-			t.Fatal(err)
-		}
-		s, err := k.Slabs(p)
+		s, err := slabs(t, k)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -13,11 +13,10 @@ import (
 func (s *Session) pageObjects(p *picture) {
 	p.claims.merge()
 	others := claims{ranges: p.claims.ranges}
-	live := s.tracker.Live(hooks.Pages)
-	blocks := p.pageBlocks(live)
-	for _, o := range live {
-		first, ok := p.pages.FrameOfDesc(o.Addr)
-		if !ok || o.Size > maxOrder || p.pages.Class(first) != kernel.PageKernel || o.Seq < coveredSince(blocks, first) {
+	firsts, blocks := p.pageBlocks(s.tracker.Live(hooks.Pages))
+	for _, first := range firsts {
+		o := blocks[first]
+		if p.pages.Class(first) != kernel.PageKernel || o.Seq < coveredSince(blocks, first) {
 			continue
 		}
 		r := kernel.PageRange{Start: first, End: first + 1, Class: kernel.PageKernel}
@@ -46,15 +45,16 @@ func (s *Session) pageObjects(p *picture) {
 // larger ones.
 const maxOrder = 20
 
-// pageBlocks are page blocks by their first frame.
-func (p *picture) pageBlocks(blocks []hooks.Object) map[kernel.PFN]hooks.Object {
-	out := make(map[kernel.PFN]hooks.Object, len(blocks))
-	for _, o := range blocks {
+// pageBlocks returns page blocks by their first frames, and these in the order
+// of the blocks.
+func (p *picture) pageBlocks(live []hooks.Object) (firsts []kernel.PFN, blocks map[kernel.PFN]hooks.Object) {
+	blocks = make(map[kernel.PFN]hooks.Object, len(live))
+	for _, o := range live {
 		if first, ok := p.pages.FrameOfDesc(o.Addr); ok && o.Size <= maxOrder {
-			out[first] = o
+			firsts, blocks[first] = append(firsts, first), o
 		}
 	}
-	return out
+	return firsts, blocks
 }
 
 // coveredSince returns when the last block was allocated of which the frame is

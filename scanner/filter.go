@@ -127,28 +127,3 @@ func filter32BE(h *hits, b []byte, off uint32, f *bands) {
 		h.add(w, off, f.in(w))
 	}
 }
-
-// masked makes a filter of one that says by masks which words are in a band.
-func (f *format) masked(find func(m *masks, b []byte, f *bands)) filter {
-	return func(h *hits, b []byte, off uint32, bands *bands) {
-		find(&h.masks, b, bands)
-		for k := 0; len(b) > 0; k++ {
-			set := h.masks[k]
-			// Mostly there is none or one: the first is taken unseen, since a
-			// branch on that is guessed wrong every other time.
-			for {
-				at := bits.TrailingZeros64(set) & 63 << f.shift
-				hit := uint64(1)
-				if set == 0 {
-					hit = 0
-				}
-				h.add(f.word(b[at:]), off+uint32(at), hit)
-				if set &= set - 1; set == 0 {
-					break
-				}
-			}
-			step := min(64<<f.shift, len(b))
-			b, off = b[step:], off+uint32(step)
-		}
-	}
-}

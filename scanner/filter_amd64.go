@@ -1,6 +1,10 @@
 package scanner
 
-import "golang.org/x/sys/cpu"
+import (
+	"math/bits"
+
+	"golang.org/x/sys/cpu"
+)
 
 // fastFilter returns a filter that does the same with AVX-512 or AVX2, or nil
 // on a CPU without.
@@ -17,6 +21,31 @@ func (f *format) fastFilter() filter {
 
 func (f *format) avx2Filter() filter {
 	return f.masked([...]func(*masks, []byte, *bands){avx2Filter64LE, avx2Filter64BE, avx2Filter32LE, avx2Filter32BE}[f.kind()])
+}
+
+// masked makes a filter of one that says by masks which words are in a band.
+func (f *format) masked(find func(m *masks, b []byte, f *bands)) filter {
+	return func(h *hits, b []byte, off uint32, bands *bands) {
+		find(&h.masks, b, bands)
+		for k := 0; len(b) > 0; k++ {
+			set := h.masks[k]
+			// Mostly there is none or one: the first is taken unseen, since a
+			// branch on that is guessed wrong every other time.
+			for {
+				at := bits.TrailingZeros64(set) & 63 << f.shift
+				hit := uint64(1)
+				if set == 0 {
+					hit = 0
+				}
+				h.add(f.word(b[at:]), off+uint32(at), hit)
+				if set &= set - 1; set == 0 {
+					break
+				}
+			}
+			step := min(64<<f.shift, len(b))
+			b, off = b[step:], off+uint32(step)
+		}
+	}
 }
 
 //go:noescape

@@ -198,8 +198,8 @@ GLOBL steps64<>(SB), RODATA|NOPTR, $32
 	VMOVDQU64 Z3, 64(DI)(R9*8); \
 	VMOVDQU64 Z5, (R8)(R9*4)
 
-// FILTER512 is the body for words of 1<<SHIFT bytes. The offset of the struct's
-// fields are hits__off and hits_n.
+// FILTER512 is the body for words of 1<<SHIFT bytes. The offsets of the
+// struct's fields are hits_off and hits_n.
 #define FILTER512(ORDER, LOAD, SUB, CMP, BROADCAST, SHIFT, KEEP) \
 	MOVQ h+0(FP), DI; \
 	MOVQ b_base+8(FP), SI; \

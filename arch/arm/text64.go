@@ -2,7 +2,6 @@ package arm
 
 import (
 	"encoding/binary"
-	"fmt"
 
 	"github.com/leakvisor/leakvisor/arch"
 )
@@ -17,8 +16,8 @@ var _ arch.Disassembler = text64{}
 // Exits implements arch.Disassembler. Indirect branches (br) are taken for
 // the jump table of a switch, which stays inside.
 func (text64) Exits(addr uint64, code []byte, thunks map[uint64]bool) ([]arch.Exit, error) {
-	if addr%4 != 0 || len(code)%4 != 0 {
-		return nil, fmt.Errorf("code of %d bytes at %#x does not consist of whole instructions", len(code), addr)
+	if err := arch.Whole(addr, code, 4); err != nil {
+		return nil, err
 	}
 	body := arch.NewBody(addr, code, thunks)
 	var exits []arch.Exit

@@ -36,8 +36,8 @@ const recent = 16
 // the jump table of a switch. A branch that leaves and counts is refused: what
 // it counts cannot be had when it is passed.
 func (text) Exits(addr uint64, code []byte, thunks map[uint64]bool) ([]arch.Exit, error) {
-	if addr%4 != 0 || len(code)%4 != 0 {
-		return nil, fmt.Errorf("code of %d bytes at %#x does not consist of whole instructions", len(code), addr)
+	if err := arch.Whole(addr, code, 4); err != nil {
+		return nil, err
 	}
 	body := arch.NewBody(addr, code, thunks)
 	var exits []arch.Exit

@@ -45,8 +45,8 @@ const (
 // jump table. Returns from interrupts and exceptions are not those of a
 // function.
 func (t text) Exits(addr uint64, code []byte, thunks map[uint64]bool) ([]arch.Exit, error) {
-	if addr%4 != 0 || len(code)%4 != 0 {
-		return nil, fmt.Errorf("code of %d bytes at %#x does not consist of whole instructions", len(code), addr)
+	if err := arch.Whole(addr, code, 4); err != nil {
+		return nil, err
 	}
 	body := arch.NewBody(addr, code, thunks)
 	var exits []arch.Exit

@@ -16,8 +16,8 @@ var _ arch.Disassembler = text{}
 // Exits implements arch.Disassembler. Branches to the count register are taken
 // for jump tables. A return that also counts is refused: no compiler makes one.
 func (t text) Exits(addr uint64, code []byte, thunks map[uint64]bool) ([]arch.Exit, error) {
-	if addr%4 != 0 || len(code)%4 != 0 {
-		return nil, fmt.Errorf("code of %d bytes at %#x does not consist of whole instructions", len(code), addr)
+	if err := arch.Whole(addr, code, 4); err != nil {
+		return nil, err
 	}
 	body := arch.NewBody(addr, code, thunks)
 	var exits []arch.Exit

@@ -65,8 +65,8 @@ func (c *code) at(off int) (w uint16, ok bool) {
 // Exits implements arch.Disassembler. A jump to a register that a constant was
 // loaded into is a tail call, another one the jump table of a switch.
 func (text) Exits(addr uint64, b []byte, thunks map[uint64]bool) ([]arch.Exit, error) {
-	if addr%2 != 0 || len(b)%2 != 0 {
-		return nil, fmt.Errorf("code of %d bytes at %#x does not consist of whole instructions", len(b), addr)
+	if err := arch.Whole(addr, b, 2); err != nil {
+		return nil, err
 	}
 	body := arch.NewBody(addr, b, thunks)
 	c := newCode(addr, b)

@@ -96,16 +96,7 @@ func TestLibrariesAreQuiet(t *testing.T) {
 		"fmt": {"Print", "Printf", "Println"},
 		"os":  {"Exit"},
 	}
-	sources(t, func(name string, content []byte) {
-		if strings.HasSuffix(name, "_test.go") || strings.Contains(name, "testdata/") {
-			return
-		}
-		files := token.NewFileSet()
-		file, err := parser.ParseFile(files, name, content, parser.SkipObjectResolution)
-		if err != nil {
-			t.Error(err)
-			return
-		}
+	parsed(t, func(name string, files *token.FileSet, file *ast.File) {
 		if file.Name.Name == "main" {
 			return
 		}
@@ -131,7 +122,7 @@ func TestLibrariesAreQuiet(t *testing.T) {
 			}
 			return true
 		})
-	}, ".go")
+	})
 }
 
 // Outside arch nothing asks which architecture a guest has: no source has the
@@ -141,14 +132,8 @@ func TestArchitecturesAreValues(t *testing.T) {
 	for _, a := range all.Archs() {
 		names[strconv.Quote(a.Name)] = true
 	}
-	sources(t, func(name string, content []byte) {
-		if strings.HasSuffix(name, "_test.go") || below(name, "arch") || below(name, "xtest") || strings.Contains(name, "testdata/") {
-			return
-		}
-		files := token.NewFileSet()
-		file, err := parser.ParseFile(files, name, content, parser.SkipObjectResolution)
-		if err != nil {
-			t.Error(err)
+	parsed(t, func(name string, files *token.FileSet, file *ast.File) {
+		if below(name, "arch") || below(name, "xtest") {
 			return
 		}
 		ast.Inspect(file, func(node ast.Node) bool {
@@ -165,6 +150,23 @@ func TestArchitecturesAreValues(t *testing.T) {
 			}
 			return true
 		})
+	})
+}
+
+// parsed calls fn with each Go source but tests and their data.
+func parsed(t *testing.T, fn func(name string, files *token.FileSet, file *ast.File)) {
+	t.Helper()
+	sources(t, func(name string, content []byte) {
+		if strings.HasSuffix(name, "_test.go") || strings.Contains(name, "testdata/") {
+			return
+		}
+		files := token.NewFileSet()
+		file, err := parser.ParseFile(files, name, content, parser.SkipObjectResolution)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		fn(name, files, file)
 	}, ".go")
 }
 

@@ -112,27 +112,32 @@ void gt_no_merge(void *object)
 {
 }
 
+static void *ballast;
+
+static bool keep(void **p)
+{
+	if (!p)
+		return false;
+	*p = ballast;
+	ballast = p;
+	return true;
+}
+
 /*
  * Uses up, for good, what others have freed, so that what is planted next is
  * memory that nobody had before (see gt_alloc). The sizes are those of the
  * slab caches, the flags choose among the caches of one size.
  */
-static void *ballast;
-
 static void use_up(gfp_t flags)
 {
 	static const size_t sizes[] = { 8,   16,  32,	64,   96,   128, 192,
 					256, 512, 1024, 2048, 4096, 8192 };
-	void **p;
 	int i, j;
 
 	for (i = 0; i < ARRAY_SIZE(sizes); i++) {
 		for (j = 0; j < 256 && j * sizes[i] < SZ_128K; j++) {
-			p = kmalloc(sizes[i], flags);
-			if (!p)
+			if (!keep(kmalloc(sizes[i], flags)))
 				return;
-			*p = ballast;
-			ballast = p;
 		}
 	}
 }
@@ -140,17 +145,13 @@ static void use_up(gfp_t flags)
 /* The same for the addresses of areas, of which dead stacks had many. */
 static void use_up_areas(void)
 {
-	void **p;
 	int i, pages;
 
 	vm_unmap_aliases();
 	for (pages = 5; pages > 0; pages--) {
 		for (i = 0; i < 24; i++) {
-			p = vmalloc(pages * PAGE_SIZE);
-			if (!p)
+			if (!keep(vmalloc(pages * PAGE_SIZE)))
 				return;
-			*p = ballast;
-			ballast = p;
 		}
 	}
 }
