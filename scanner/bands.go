@@ -32,6 +32,11 @@ func (x *Index) findBands(workers int) bands {
 		first++
 	}
 	cuts := x.widest(first, end, len(b.b)-1, workers)
+	if end > first {
+		// What is left out has to be worth the comparisons.
+		least := (x.starts[end] - x.starts[first]) / 16
+		cuts = slices.DeleteFunc(cuts, func(i int) bool { return x.starts[i+1]-x.starts[i] < least })
+	}
 	for k, cut := range append(cuts, end) {
 		if first < cut {
 			b.b[k].lo = x.starts[first]

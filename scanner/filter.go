@@ -6,34 +6,39 @@ import (
 )
 
 // blockWords is how many words a filter looks at in one call, at most.
-const blockWords = 2048
+const blockWords = 4096
 
 // hits are words that may point into an object.
 type hits struct {
-	word [maxHits]uint64
-	off  [maxHits]uint32 // of each word, in bytes from worker.base
-	n    int
+	to  [maxHits]target // what each points to
+	off [maxHits]uint32 // of each word, in bytes from the start of what is read
+	n   int
 	masks
 }
 
-// maxHits leaves room for what a filter may write behind the last.
-const maxHits = batch + blockWords + 16
+const (
+	// batch is how many hits make it worth while to look at them.
+	batch = 1024
+	// maxHits leaves room for what a filter may write behind the last.
+	maxHits = batch + blockWords + 64
+)
 
 // masks are a vector filter's answer: bit i%64 of masks[i/64] for word i.
 type masks [blockWords / 64]uint64
 
-// filter appends the words of b that lie in one of the bands, with their
-// offsets, that of the first being off. b holds whole words, at most
-// blockWords.
+// filter appends the offsets of the words of b that lie in one of the bands,
+// that of the first being off. b holds whole words, at most blockWords.
 type filter func(h *hits, b []byte, off uint32, f *bands)
 
 // A format is a word size and a byte order: what is chosen once, outside all
 // loops.
 type format struct {
-	size   uint64 // of a word in bytes
-	shift  uint   // log2 of size
-	big    bool
-	filter filter
+	size    uint64 // of a word in bytes
+	shift   uint   // log2 of size
+	big     bool
+	filter  filter
+	look    look
+	scatter scatter // or nil
 }
 
 func newFormat(in *Input) format {
@@ -44,6 +49,7 @@ func newFormat(in *Input) format {
 	if f.filter = f.fastFilter(); f.filter == nil {
 		f.filter = f.plainFilter()
 	}
+	f.look, f.scatter = newLook(), f.fastScatter()
 	return f
 }
 
@@ -92,9 +98,9 @@ func (f *bands) in(w uint64) uint64 {
 	return a | b | c
 }
 
-// add appends w if hit is 1, and needs no branch for it.
-func (h *hits) add(w uint64, off uint32, hit uint64) {
-	h.word[h.n], h.off[h.n] = w, off
+// add appends off if hit is 1, and needs no branch for it.
+func (h *hits) add(off uint32, hit uint64) {
+	h.off[h.n] = off
 	h.n += int(hit)
 }
 
@@ -103,27 +109,27 @@ func (h *hits) add(w uint64, off uint32, hit uint64) {
 func filter64LE(h *hits, b []byte, off uint32, f *bands) {
 	for ; len(b) >= 8; b, off = b[8:], off+8 {
 		w := binary.LittleEndian.Uint64(b)
-		h.add(w, off, f.in(w))
+		h.add(off, f.in(w))
 	}
 }
 
 func filter64BE(h *hits, b []byte, off uint32, f *bands) {
 	for ; len(b) >= 8; b, off = b[8:], off+8 {
 		w := binary.BigEndian.Uint64(b)
-		h.add(w, off, f.in(w))
+		h.add(off, f.in(w))
 	}
 }
 
 func filter32LE(h *hits, b []byte, off uint32, f *bands) {
 	for ; len(b) >= 4; b, off = b[4:], off+4 {
 		w := uint64(binary.LittleEndian.Uint32(b))
-		h.add(w, off, f.in(w))
+		h.add(off, f.in(w))
 	}
 }
 
 func filter32BE(h *hits, b []byte, off uint32, f *bands) {
 	for ; len(b) >= 4; b, off = b[4:], off+4 {
 		w := uint64(binary.BigEndian.Uint32(b))
-		h.add(w, off, f.in(w))
+		h.add(off, f.in(w))
 	}
 }

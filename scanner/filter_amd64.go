@@ -11,7 +11,7 @@ import (
 func (f *format) fastFilter() filter {
 	x86 := &cpu.X86
 	switch {
-	case x86.HasAVX512F && x86.HasAVX512VL && x86.HasAVX512BW && x86.HasAVX512DQ && x86.HasPOPCNT:
+	case x86.HasAVX512F && x86.HasAVX512VL && x86.HasAVX512BW && x86.HasAVX512DQ && x86.HasAVX512VBMI2 && x86.HasPOPCNT:
 		return [...]filter{avx512Filter64LE, avx512Filter64BE, avx512Filter32LE, avx512Filter32BE}[f.kind()]
 	case x86.HasAVX2:
 		return f.avx2Filter()
@@ -37,7 +37,7 @@ func (f *format) masked(find func(m *masks, b []byte, f *bands)) filter {
 				if set == 0 {
 					hit = 0
 				}
-				h.add(f.word(b[at:]), off+uint32(at), hit)
+				h.add(off+uint32(at), hit)
 				if set &= set - 1; set == 0 {
 					break
 				}

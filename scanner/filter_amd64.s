@@ -180,38 +180,127 @@ GLOBL steps64<>(SB), RODATA|NOPTR, $32
 	BROADCAST 32(AX), Z18; \
 	BROADCAST 40(AX), Z21
 
-// KEEP64 appends the words of Z0 that K3 has, and their offsets, Y6.
+// KEEP64 appends the offsets, Y6, of the words that K3 has.
 #define KEEP64 \
-	VPCOMPRESSQ.Z Z0, K3, Z4; \
 	VPCOMPRESSD.Z Y6, K3, Y5; \
-	VMOVDQU64 Z4, (DI)(R9*8); \
 	VMOVDQU Y5, (R8)(R9*4)
 
-// KEEP32 does so for words of 32 bits, which are extended.
+// KEEP32 does so for words of 32 bits, of Z6.
 #define KEEP32 \
-	VPCOMPRESSD.Z Z0, K3, Z4; \
 	VPCOMPRESSD.Z Z6, K3, Z5; \
-	VEXTRACTI64X4 $1, Z4, Y3; \
-	VPMOVZXDQ Y4, Z4; \
-	VPMOVZXDQ Y3, Z3; \
-	VMOVDQU64 Z4, (DI)(R9*8); \
-	VMOVDQU64 Z3, 64(DI)(R9*8); \
 	VMOVDQU64 Z5, (R8)(R9*4)
 
+// The numbers of 64 words.
+DATA numbers<>+0(SB)/8, $0x0706050403020100
+DATA numbers<>+8(SB)/8, $0x0f0e0d0c0b0a0908
+DATA numbers<>+16(SB)/8, $0x1716151413121110
+DATA numbers<>+24(SB)/8, $0x1f1e1d1c1b1a1918
+DATA numbers<>+32(SB)/8, $0x2726252423222120
+DATA numbers<>+40(SB)/8, $0x2f2e2d2c2b2a2928
+DATA numbers<>+48(SB)/8, $0x3736353433323130
+DATA numbers<>+56(SB)/8, $0x3f3e3d3c3b3a3938
+GLOBL numbers<>(SB), RODATA|NOPTR, $64
+
+// OUT1 sets the bits of K for the words of a vector that are not in the first
+// band, OUT3 those that are in none.
+#define OUT1(AT, ORDER, SUB, CMP, K) \
+	VMOVDQU64 AT(SI), Z0; \
+	ORDER; \
+	SUB Z16, Z0, Z1; \
+	CMP $5, Z19, Z1, K7, K
+
+#define OUT3(AT, ORDER, SUB, CMP, K) \
+	OUT1(AT, ORDER, SUB, CMP, K); \
+	SUB Z17, Z0, Z2; \
+	SUB Z18, Z0, Z3; \
+	CMP $5, Z20, Z2, K, K; \
+	CMP $5, Z21, Z3, K, K
+
+// GROUP64 and GROUP32 do so for 64 words, in K1.
+#define GROUP64(OUT, ORDER, SUB, CMP) \
+	OUT(0, ORDER, SUB, CMP, K1); \
+	OUT(64, ORDER, SUB, CMP, K2); \
+	KUNPCKBW K1, K2, K1; \
+	OUT(128, ORDER, SUB, CMP, K2); \
+	OUT(192, ORDER, SUB, CMP, K3); \
+	KUNPCKBW K2, K3, K2; \
+	KUNPCKWD K1, K2, K1; \
+	OUT(256, ORDER, SUB, CMP, K2); \
+	OUT(320, ORDER, SUB, CMP, K3); \
+	KUNPCKBW K2, K3, K2; \
+	OUT(384, ORDER, SUB, CMP, K3); \
+	OUT(448, ORDER, SUB, CMP, K4); \
+	KUNPCKBW K3, K4, K3; \
+	KUNPCKWD K2, K3, K2; \
+	KUNPCKDQ K1, K2, K1
+
+#define GROUP32(OUT, ORDER, SUB, CMP) \
+	OUT(0, ORDER, SUB, CMP, K1); \
+	OUT(64, ORDER, SUB, CMP, K2); \
+	KUNPCKWD K1, K2, K1; \
+	OUT(128, ORDER, SUB, CMP, K2); \
+	OUT(192, ORDER, SUB, CMP, K3); \
+	KUNPCKWD K2, K3, K2; \
+	KUNPCKDQ K1, K2, K1
+
+// APPEND writes the offsets of 16 words, by their numbers in X.
+#define APPEND(X, AT, SHIFT) \
+	VPMOVZXBD X, Z5; \
+	VPSLLD $SHIFT, Z5, Z5; \
+	VPADDD Z9, Z5, Z5; \
+	VMOVDQU64 Z5, AT(R8)(R9*4)
+
+// EACHGROUP goes through groups of 64 words and jumps to NONE when there are
+// none left. Z9 is a group's offset, Z10 that of the next from it.
+#define EACHGROUP(LABEL, FEW, NONE, GROUP, OUT, ORDER, SUB, CMP, SHIFT) \
+LABEL: \
+	CMPQ BX, $(64<<SHIFT); \
+	JB NONE; \
+	GROUP(OUT, ORDER, SUB, CMP); \
+	KNOTQ K1, K1; \
+	VPCOMPRESSB.Z Z8, K1, Z4; \
+	KMOVQ K1, R10; \
+	POPCNTQ R10, R10; \
+	APPEND(X4, 0, SHIFT); \
+	CMPQ R10, $16; \
+	JBE FEW; \
+	VEXTRACTI32X4 $1, Z4, X3; \
+	APPEND(X3, 64, SHIFT); \
+	VEXTRACTI32X4 $2, Z4, X3; \
+	APPEND(X3, 128, SHIFT); \
+	VEXTRACTI32X4 $3, Z4, X3; \
+	APPEND(X3, 192, SHIFT); \
+FEW: \
+	ADDQ R10, R9; \
+	VPADDD Z10, Z9, Z9; \
+	ADDQ $(64<<SHIFT), SI; \
+	SUBQ $(64<<SHIFT), BX; \
+	JMP LABEL
+
 // FILTER512 is the body for words of 1<<SHIFT bytes. The offsets of the
-// struct's fields are hits_off and hits_n.
-#define FILTER512(ORDER, LOAD, SUB, CMP, BROADCAST, SHIFT, KEEP) \
+// struct's fields are hits_off and hits_n. Of the words behind the last group
+// each vector is treated by itself.
+#define FILTER512(ORDER, LOAD, SUB, CMP, BROADCAST, SHIFT, GROUP, KEEP) \
 	MOVQ h+0(FP), DI; \
 	MOVQ b_base+8(FP), SI; \
 	MOVQ b_len+16(FP), BX; \
 	LEAQ hits_off(DI), R8; \
 	MOVQ hits_n(DI), R9; \
+	KXNORQ K7, K7, K7; \
+	BANDS(BROADCAST); \
+	VMOVDQU64 numbers<>(SB), Z8; \
+	VPBROADCASTD off+32(FP), Z9; \
+	MOVL $(64<<SHIFT), CX; \
+	VPBROADCASTD CX, Z10; \
+	MOVQ 24(AX), CX; \
+	ORQ 40(AX), CX; \
+	JZ one; \
+	EACHGROUP(three, three_few, rest, GROUP, OUT3, ORDER, SUB, CMP, SHIFT); \
+	EACHGROUP(one, one_few, rest, GROUP, OUT1, ORDER, SUB, CMP, SHIFT); \
+rest: \
+	VPADDD Z9, Z6, Z6; \
 	MOVL $64, CX; \
 	VPBROADCASTD CX, Z7; \
-	VPBROADCASTD off+32(FP), Z1; \
-	VPADDD Z1, Z6, Z6; \
-	BANDS(BROADCAST); \
-	KXNORQ K7, K7, K7; \
 next: \
 	CMPQ BX, $64; \
 	JB part; \
@@ -234,6 +323,7 @@ match: \
 	ADDQ $64, SI; \
 	SUBQ $64, BX; \
 	JA next; \
+done: \
 	MOVQ R9, hits_n(DI); \
 	VZEROUPPER; \
 	RET; \
@@ -247,29 +337,26 @@ part: \
 	DECQ DX; \
 	KMOVQ DX, K7; \
 	LOAD (SI), K7, Z0; \
-	JMP match; \
-done: \
-	VZEROUPPER; \
-	RET
+	JMP match
 
 // func avx512Filter64LE(h *hits, b []byte, off uint32, f *bands)
 TEXT ·avx512Filter64LE(SB), NOSPLIT, $0-48
 	VMOVDQU steps64<>(SB), Y6
-	FILTER512(ASIS512, VMOVDQU64.Z, VPSUBQ, VPCMPUQ, VPBROADCASTQ, 3, KEEP64)
+	FILTER512(ASIS512, VMOVDQU64.Z, VPSUBQ, VPCMPUQ, VPBROADCASTQ, 3, GROUP64, KEEP64)
 
 // func avx512Filter64BE(h *hits, b []byte, off uint32, f *bands)
 TEXT ·avx512Filter64BE(SB), NOSPLIT, $0-48
 	VBROADCASTI64X4 reverse64<>(SB), Z15
 	VMOVDQU steps64<>(SB), Y6
-	FILTER512(SWAP512, VMOVDQU64.Z, VPSUBQ, VPCMPUQ, VPBROADCASTQ, 3, KEEP64)
+	FILTER512(SWAP512, VMOVDQU64.Z, VPSUBQ, VPCMPUQ, VPBROADCASTQ, 3, GROUP64, KEEP64)
 
 // func avx512Filter32LE(h *hits, b []byte, off uint32, f *bands)
 TEXT ·avx512Filter32LE(SB), NOSPLIT, $0-48
 	VMOVDQU64 steps<>(SB), Z6
-	FILTER512(ASIS512, VMOVDQU32.Z, VPSUBD, VPCMPUD, VPBROADCASTD, 2, KEEP32)
+	FILTER512(ASIS512, VMOVDQU32.Z, VPSUBD, VPCMPUD, VPBROADCASTD, 2, GROUP32, KEEP32)
 
 // func avx512Filter32BE(h *hits, b []byte, off uint32, f *bands)
 TEXT ·avx512Filter32BE(SB), NOSPLIT, $0-48
 	VBROADCASTI64X4 reverse32<>(SB), Z15
 	VMOVDQU64 steps<>(SB), Z6
-	FILTER512(SWAP512, VMOVDQU32.Z, VPSUBD, VPCMPUD, VPBROADCASTD, 2, KEEP32)
+	FILTER512(SWAP512, VMOVDQU32.Z, VPSUBD, VPCMPUD, VPBROADCASTD, 2, GROUP32, KEEP32)

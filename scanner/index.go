@@ -35,7 +35,7 @@ const (
 // begin or end within a unit.
 //
 // For each object it holds 12 bytes, as much for a gap behind it, 16 for a
-// granule, and another 32 at most where an object is alone in its chunk.
+// granule, and another 80 at most where an object is alone in its chunk.
 type Index struct {
 	objects  []Object
 	wordSize int
@@ -44,8 +44,12 @@ type Index struct {
 	// A bit for each span: special says that its object needs more than a
 	// look at the span, gaps that it has no object.
 	special, gaps []uint64
-	chunks        []chunk
-	shift         uint // of the hash
+	wide          []uint64    // gaps that may have pages of their own
+	chunks        []chunk     // by address
+	table         []slot      // of the chunks, by hash
+	shift         uint        // of the hash
+	zones         []zoneSpans // with one behind the last
+	zoneOf        []uint8     // zone of each 1<<maxRegion spans
 	granules      []granule
 	huge          []uint32            // spans that are in not all of their chunks
 	several       bool                // some object may have other than one span
@@ -54,13 +58,22 @@ type Index struct {
 	plainBytes    uint64 // in whole words of all spans that are not special
 }
 
-// chunk is an entry of the hash table.
+// chunk is a chunk in which there are objects.
 type chunk struct {
-	// key is the address's high part, and below it, in 8 bits, log2 of the
-	// bytes in a unit; zero in a free entry.
-	key   uint64
-	first uint32 // granule
+	key uint64 // the address's high part
+	// place has log2 of the bytes in a unit, in 8 bits, and the number of the first
+	// granule, in 32, and its zone above them.
+	place uint64
 }
+
+// slot is an entry of the hash table.
+type slot struct {
+	key uint64 // of the chunk, or noKey
+	to  target // where the chunk begins
+}
+
+// noKey is the key of a free entry. No address has it.
+const noKey = math.MaxUint64
 
 // draft is a chunk while the table is made.
 type draft struct {
@@ -125,31 +138,42 @@ func newIndex(objects []Object, wordSize, workers int) *Index {
 // setChunks builds the hash table and the granules.
 func (x *Index) setChunks(workers int) {
 	list := x.listChunks(workers)
+	total := uint64(0)
+	x.chunks = make([]chunk, len(list))
+	for i := range list {
+		unit := list[i].unit(x.wordSize)
+		x.chunks[i] = chunk{list[i].key, total<<8 | uint64(unit)}
+		total += 1 << (chunkShift - unitBits - unit)
+	}
+	x.setZones(list, uint32(total))
+	x.setTable()
+	x.granules = makeLarge[granule](int(total), int(total))
+	shares(workers, int(total), func(_, lo, hi int) {
+		first := sort.Search(len(list), func(i int) bool { return int(x.chunks[i].granule()) >= lo })
+		for ; first < len(list) && int(x.chunks[first].granule()) < hi; first++ {
+			x.fill(&x.chunks[first], list[first].first)
+		}
+	})
+}
+
+// setTable builds the hash table of the chunks, whose zones are given.
+func (x *Index) setTable() {
 	size := 2
-	for size < len(list)*2 {
+	for size < len(x.chunks)*2 {
 		size *= 2
 	}
 	x.shift = uint(64 - bits.TrailingZeros(uint(size)))
-	x.chunks = make([]chunk, size)
-	total := 0
-	made := make([]chunk, len(list))
-	for i := range list {
-		unit := list[i].unit(x.wordSize)
-		made[i] = chunk{list[i].key<<8 | uint64(unit), uint32(total)}
-		total += 1 << (chunkShift - unitBits - unit)
-		h := hash(list[i].key, x.shift)
-		for x.chunks[h].key != 0 {
+	x.table = make([]slot, size)
+	for i := range x.table {
+		x.table[i].key = noKey
+	}
+	for i, c := range x.chunks {
+		h := c.key * hashFactor >> x.shift
+		for x.table[h].key != noKey {
 			h = (h + 1) & uint64(size-1)
 		}
-		x.chunks[h] = made[i]
+		x.table[h] = slot{c.key, target(c.zone())<<zoneBit | target(i)<<chunkShift}
 	}
-	x.granules = makeLarge[granule](total, total)
-	shares(workers, total, func(_, lo, hi int) {
-		first := sort.Search(len(list), func(i int) bool { return int(made[i].first) >= lo })
-		for ; first < len(list) && int(made[first].first) < hi; first++ {
-			x.fill(made[first], list[first].first)
-		}
-	})
 }
 
 // listChunks lists the chunks in which an object's span lies.
@@ -198,10 +222,10 @@ func enter(list []draft, c draft) []draft {
 }
 
 // fill fills the granules of c, in which span i is the first of an object.
-func (x *Index) fill(c chunk, i uint32) {
-	shift := c.key & 0xff // of a unit
+func (x *Index) fill(c *chunk, i uint32) {
+	shift := c.unit()
 	unit := uint64(1) << shift
-	at := c.key >> 8 << chunkShift
+	at := c.key << chunkShift
 	// Up to those that start more than a unit before at.
 	for i > 0 && (at == 0 || x.starts[i-1] > at-unit) {
 		i--
@@ -209,7 +233,7 @@ func (x *Index) fill(c chunk, i uint32) {
 	for at > 0 && i < uint32(len(x.owners)) && x.starts[i] <= at-unit {
 		i++
 	}
-	granules := x.granules[c.first:][:1<<(chunkShift-unitBits-shift)]
+	granules := x.granules[c.granule():][:1<<(chunkShift-unitBits-shift)]
 	for k := range granules {
 		g := granule{before: i}
 		for ; i < uint32(len(x.owners)) && x.starts[i] <= at+63*unit; i++ {
@@ -230,38 +254,44 @@ func (x *Index) fill(c chunk, i uint32) {
 	}
 }
 
-func hash(key uint64, shift uint) uint64 { return key * 0x9e3779b97f4a7c15 >> shift }
+const hashFactor = 0x9e3779b97f4a7c15
 
-// chunkOf returns the chunk of w, nil where no object is, unless a huge one.
-func (x *Index) chunkOf(w uint64) *chunk {
+// chunkOf returns where the chunk of w begins; ok is false where no object is,
+// unless a huge one.
+func (x *Index) chunkOf(w uint64) (_ target, ok bool) {
 	key := w >> chunkShift
-	h := hash(key, x.shift)
+	h := key * hashFactor >> x.shift
 	for {
-		c := &x.chunks[h]
-		if c.key>>8 == key && c.key != 0 {
-			return c
+		switch s := &x.table[h&uint64(len(x.table)-1)]; s.key {
+		case key:
+			return s.to, true
+		case noKey:
+			return 0, false
 		}
-		if c.key == 0 {
-			return nil
-		}
-		h = (h + 1) & uint64(len(x.chunks)-1)
+		h++
 	}
 }
 
-// unit returns the unit of w, which is in c, counted from the first granule's
-// first.
-func (c *chunk) unit(w uint64) uint64 {
-	return uint64(c.first)<<unitBits + w&(1<<chunkShift-1)>>(c.key&63)
-}
+// granule returns the number of c's first granule.
+func (c *chunk) granule() uint32 { return uint32(c.place >> 8) }
 
-// at returns the span of w, which is in a unit; the last address has none.
-func (x *Index) at(unit, w uint64) uint32 {
-	g := &x.granules[unit>>unitBits]
+// zone returns the zone of all in c, but for some at its ends.
+func (c *chunk) zone() uint8 { return uint8(c.place >> 40) }
+
+// unit returns log2 of the bytes in a unit of c.
+func (c *chunk) unit() uint64 { return c.place & 63 }
+
+// span returns the span of w, which is in c; the last address has none. Whole
+// says that w is not in a unit that belongs to several spans; it can be in one
+// span all the same where it is not set.
+func (c *chunk) span(x *Index, w uint64) (_ uint32, whole bool) {
+	unit := w & (1<<chunkShift - 1) >> (c.place & 63)
+	g := &x.granules[c.granule()+uint32(unit>>unitBits)]
 	i := g.before + uint32(bits.OnesCount64(g.starts<<(^unit&63)))
 	if i < uneven {
-		return i - 1
+		return i - 1, true
 	}
-	return x.walk(w, i&^uneven-1)
+	return x.walk(w, i&^uneven-1), false
 }
 
 // walk goes from span i, at or before w's, to w's.
@@ -287,11 +317,12 @@ func (x *Index) find(w uint64) (uint32, bool) {
 	if w == math.MaxUint64 {
 		return 0, false
 	}
-	if c := x.chunkOf(w); c != nil {
-		i := x.at(c.unit(w), w)
-		return i, x.owners[i] != none
+	c, ok := x.chunkOf(w)
+	if !ok {
+		return x.findHuge(w)
 	}
-	return x.findHuge(w)
+	i, _ := x.chunks[c.chunk()].span(x, w)
+	return i, x.owners[i] != none
 }
 
 // last returns the last address of span i. Nothing lies behind the last address

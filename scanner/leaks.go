@@ -35,10 +35,9 @@ func (m *marker) findLeaks(ctx context.Context, white []uint32, r *Result) error
 		i, _ := slices.BinarySearch(g.sorted, o)
 		g.number[i] = uint32(n)
 	}
-	ws := make([]*worker, m.workers)
+	ws := m.newWorkers(ctx)
 	pairs := make([][]uint64, m.workers)
 	for i := range ws {
-		ws[i] = newWorker(ctx, m)
 		ws[i].visit = func(to, from uint32, _, _ uint64) {
 			if to, ok := g.node(m.x.owners[to]); ok {
 				from, _ := g.node(m.x.owners[from])
@@ -54,7 +53,7 @@ func (m *marker) findLeaks(ctx context.Context, white []uint32, r *Result) error
 			ws[0].tell(to, i, atEdge)
 		}
 	}
-	q := newQueue(m.workers, len(m.regions))
+	q := newQueue(m)
 	ws[0].todo = q.put(ws[0].todo, ws[0].out, nil)
 	ws[0].out = ws[0].out[:0]
 	if err := q.run(ws); err != nil {

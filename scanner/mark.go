@@ -17,14 +17,14 @@ type marker struct {
 	loose   []uint64            // edges from roots
 
 	// A bit for each span: special as in the index, and those with edges;
-	// marks for what is reached, and for gaps, which nothing is to be done
-	// about either; pending for what is to be scanned.
-	special, marks, pending []uint64
-	regions                 []region
-	swept                   []uint32 // whether the sweep of each has begun: who marks has to say so
-	regionShift             uint
-	workers                 int
-	alone                   bool // one worker does it all
+	// pending for what is to be scanned.
+	special, pending []uint64
+	states           []state
+	regions          []region
+	regionShift      uint
+	zones            []zone
+	boxSize          int // targets that a zone is given
+	workers          int
 }
 
 // newMarker errs with ErrInput as Scan does.
@@ -38,7 +38,7 @@ func newMarker(in *Input, o *Options) (*marker, error) {
 		return nil, fmt.Errorf("%w: no memory", ErrInput)
 	}
 	workers := o.workers()
-	m := &marker{in: in, f: newFormat(in), x: in.Index, workers: workers, alone: workers == 1}
+	m := &marker{in: in, f: newFormat(in), x: in.Index, workers: workers}
 	switch {
 	case m.x == nil:
 		var err error
@@ -50,7 +50,7 @@ func newMarker(in *Input, o *Options) (*marker, error) {
 			len(m.x.objects), m.x.wordSize, len(in.Objects), in.WordSize)
 	}
 	m.exclude = normal(in.Exclude)
-	m.special, m.marks = slices.Clone(m.x.special), slices.Clone(m.x.gaps)
+	m.special = slices.Clone(m.x.special)
 	for i := range m.specials {
 		if o := m.x.owners[i]; int(in.Objects[o].Layout) > len(in.Layouts) || in.Objects[o].Layout < 0 {
 			return nil, fmt.Errorf("%w: object %d has layout %d of %d", ErrInput, o, in.Objects[o].Layout, len(in.Layouts))
@@ -58,16 +58,23 @@ func newMarker(in *Input, o *Options) (*marker, error) {
 	}
 	m.setEdges()
 	n := len(m.x.owners)
-	m.pending = make([]uint64, len(m.marks))
-	m.regionShift = 10
+	m.pending, m.states = make([]uint64, len(m.special)), make([]state, len(m.special))
+	for i := range m.states {
+		m.states[i] = state{m.x.gaps[i], m.special[i]}
+	}
+	m.regionShift = maxRegion
 	for m.regionShift > 6 && n>>m.regionShift < 32*workers {
 		m.regionShift--
 	}
 	m.regions = make([]region, (n-1)>>m.regionShift+1)
-	m.swept = make([]uint32, len(m.regions))
 	for i := range m.regions {
-		m.regions[i].queued = 1
+		m.regions[i].queued = true
 	}
+	m.zones = make([]zone, len(m.x.zones)-1)
+	for i := range m.specials {
+		m.zones[m.x.zone(i)].more = true
+	}
+	m.boxSize = max(n/(2*maxZones), 4096)
 	return m, nil
 }
 

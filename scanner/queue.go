@@ -13,24 +13,40 @@ type job struct {
 	exclude bool // Input.Exclude applies
 }
 
-// queue holds the work that is left. A region, a run of neighbouring spans
-// with some to be scanned, is in it at most once.
+// queue holds the work that is left. A region, a run of neighbouring spans, is
+// in it at most once.
 type queue struct {
-	mu      sync.Mutex
-	wake    sync.Cond
-	jobs    []job
-	ring    []uint32 // regions, the oldest first: by then most is marked that will be
+	mu   sync.Mutex
+	wake sync.Cond
+	jobs []job
+	// shares are the regions to be swept, of each worker: where one begins and
+	// another ends, what is found is likely to be marked in time.
+	shares  []share
+	zoneEnd func(k, end uint32) uint32 // see marker.zoneEnd
+	ring    []uint32                   // regions with some to be scanned, the oldest first: by then most is marked that will be
 	head, n int
-	workers int
 	idle    int
 	stop    bool
 	err     error
 }
 
-func newQueue(workers, regions int) *queue {
-	q := &queue{ring: make([]uint32, max(regions, 1)), workers: workers}
+// share is the regions [next, end).
+type share struct{ next, end uint32 }
+
+// newQueue makes a queue for m's workers and regions, of which none is to be
+// swept.
+func newQueue(m *marker) *queue {
+	q := &queue{ring: make([]uint32, max(len(m.regions), 1)), shares: make([]share, m.workers), zoneEnd: m.zoneEnd}
 	q.wake.L = &q.mu
 	return q
+}
+
+// sweep has all regions swept.
+func (q *queue) sweep() {
+	n := len(q.shares)
+	for i := range q.shares {
+		q.shares[i] = share{uint32(i * len(q.ring) / n), uint32((i + 1) * len(q.ring) / n)}
+	}
 }
 
 // put adds work and wakes whom it is enough for. Where there is no other
@@ -60,36 +76,77 @@ func (q *queue) put(dst, regions []uint32, jobs []job) []uint32 {
 	return dst
 }
 
-// take returns a job, or appends regions to dst. Both are empty when all work
-// is done, by everyone, or the scan has failed.
-func (q *queue) take(dst []uint32) (*job, []uint32) {
+// task is a job or, if that is nil, regions to be swept, of one zone, if any.
+type task struct {
+	job   *job
+	sweep share
+}
+
+// take returns a task, or appends regions for a worker to dst; or neither, if
+// there is nothing to be done now.
+func (q *queue) take(worker int, dst []uint32) (task, []uint32) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for !q.stop {
-		if n := len(q.jobs); n > 0 {
-			j := q.jobs[n-1]
-			q.jobs = q.jobs[:n-1]
-			return &j, dst
-		}
-		if q.n > 0 {
-			for range min(max(q.n/(4*q.workers), 1), 8) {
-				dst = append(dst, q.ring[q.head])
-				if q.head++; q.head == len(q.ring) {
-					q.head = 0
-				}
-				q.n--
-			}
-			return nil, dst
-		}
-		if q.idle++; q.idle == q.workers {
-			q.stop = true
-			q.wake.Broadcast()
-			break
-		}
-		q.wake.Wait()
-		q.idle--
+	if n := len(q.jobs); n > 0 {
+		j := q.jobs[n-1]
+		q.jobs = q.jobs[:n-1]
+		return task{job: &j}, dst
 	}
-	return nil, dst
+	if s := q.share(worker); s != nil {
+		t := task{sweep: share{s.next, s.next + min(max((s.end-s.next)/4, 1), maxSweep)}}
+		t.sweep.end = q.zoneEnd(t.sweep.next, t.sweep.end)
+		s.next = t.sweep.end
+		return t, dst
+	}
+	for range min(max(q.n/(4*len(q.shares)), 1), 8, q.n) {
+		dst = append(dst, q.ring[q.head])
+		if q.head++; q.head == len(q.ring) {
+			q.head = 0
+		}
+		q.n--
+	}
+	return task{}, dst
+}
+
+// share returns a worker's share of what is to be swept, half of another's where
+// that is used up, or nil.
+func (q *queue) share(worker int) *share {
+	own := &q.shares[worker]
+	if own.next < own.end {
+		return own
+	}
+	most := own
+	for i := range q.shares {
+		if s := &q.shares[i]; s.end-s.next > most.end-most.next {
+			most = s
+		}
+	}
+	if most == own {
+		return nil
+	}
+	end := most.end
+	most.end -= (end - most.next + 1) / 2
+	*own = share{most.end, end}
+	return own
+}
+
+// wait waits for work, and says whether there is some. There will be none when
+// all wait, or the scan has failed.
+func (q *queue) wait() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if len(q.jobs) > 0 || q.n > 0 {
+		return !q.stop
+	}
+	if q.idle++; q.idle == len(q.shares) {
+		q.stop = true
+		q.wake.Broadcast()
+	}
+	for !q.stop && len(q.jobs) == 0 && q.n == 0 {
+		q.wake.Wait()
+	}
+	q.idle--
+	return !q.stop
 }
 
 // fail ends the work of all.

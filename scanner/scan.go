@@ -32,10 +32,7 @@ func Scan(ctx context.Context, in *Input, o *Options) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	ws := make([]*worker, m.workers)
-	for i := range ws {
-		ws[i] = newWorker(ctx, m)
-	}
+	ws := m.newWorkers(ctx)
 	if err := m.run(ws); err != nil {
 		return nil, err
 	}
@@ -44,6 +41,14 @@ func Scan(ctx context.Context, in *Input, o *Options) (*Result, error) {
 		return nil, err
 	}
 	return r, nil
+}
+
+func (m *marker) newWorkers(ctx context.Context) []*worker {
+	ws := make([]*worker, m.workers)
+	for i := range ws {
+		ws[i] = newWorker(ctx, m, i)
+	}
+	return ws
 }
 
 // workers returns how many goroutines there shall be.
@@ -56,23 +61,22 @@ func (o *Options) workers() int {
 
 // run marks everything that can be reached.
 func (m *marker) run(workers []*worker) error {
-	q := newQueue(m.workers, len(m.regions))
+	for _, w := range workers {
+		w.box = newOutbox(m)
+	}
 	w := workers[0]
 	for i := range m.specials {
 		if m.in.Objects[m.x.owners[i]].Flag&(Gray|Ignore) == Gray {
-			w.markObject(i)
+			w.send([]target{m.x.direct(i)})
 		}
 	}
 	jobs, words := m.rootJobs(m.in.Roots)
 	for _, word := range append(words, m.loose...) {
-		w.push(word)
+		w.sendWord(word)
 	}
-	w.resolve()
-	// All regions are to be swept, so none is in w.out.
-	q.jobs, q.n = jobs, len(m.regions)
-	for i := range q.ring {
-		q.ring[i] = uint32(i)
-	}
+	q := newQueue(m)
+	q.jobs = jobs
+	q.sweep()
 	return q.run(workers)
 }
 
@@ -104,8 +108,8 @@ func (m *marker) result(workers []*worker) (r *Result, whites []uint32) {
 		white = Unknown
 	}
 	m.reachable(r.States)
-	for k, marks := range m.marks {
-		for set := ^marks; set != 0; set &= set - 1 {
+	for k := range m.states {
+		for set := ^m.states[k].reached; set != 0; set &= set - 1 {
 			i := uint32(k<<6 + bits.TrailingZeros64(set))
 			switch {
 			case int(i) >= len(m.x.owners):
@@ -133,9 +137,7 @@ func (m *marker) result(workers []*worker) (r *Result, whites []uint32) {
 // reachable calls every object reachable that has a span, or is gray.
 func (m *marker) reachable(states []State) {
 	if !m.x.several { // then each has one
-		for i := range states {
-			states[i] = Reachable
-		}
+		fill(states, Reachable)
 		return
 	}
 	for i := range states {
@@ -148,6 +150,17 @@ func (m *marker) reachable(states []State) {
 		if obj != none {
 			states[obj] = Reachable
 		}
+	}
+}
+
+// fill sets all of states to s.
+func fill(states []State, s State) {
+	if len(states) == 0 {
+		return
+	}
+	states[0] = s
+	for n := 1; n < len(states); n *= 2 {
+		copy(states[n:], states[:n])
 	}
 }
 

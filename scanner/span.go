@@ -173,7 +173,7 @@ func (x *spanner) tile(spans []span) {
 	}
 	n := len(spans) + gaps[x.workers]
 	x.starts, x.owners = makeLarge[uint64](n, n+2), makeLarge[uint32](n, n+1)
-	x.special, x.gaps = make([]uint64, n/64+1), make([]uint64, n/64+1)
+	x.special, x.gaps, x.wide = make([]uint64, n/64+1), make([]uint64, n/64+1), make([]uint64, n/64+1)
 	var plain atomic.Uint64
 	shares(x.workers, len(spans), func(part, lo, hi int) {
 		i, end, bytes := lo+gaps[part], behind(lo), uint64(0)
@@ -181,6 +181,9 @@ func (x *spanner) tile(spans []span) {
 			if s.start != end {
 				x.starts[i], x.owners[i] = end, none
 				atomic.OrUint64(&x.gaps[i>>6], 1<<(i&63))
+				if s.start-end >= pageBytes {
+					atomic.OrUint64(&x.wide[i>>6], 1<<(i&63))
+				}
 				i++
 			}
 			x.starts[i], x.owners[i] = s.start, s.obj
@@ -198,6 +201,7 @@ func (x *spanner) tile(spans []span) {
 	if end := behind(len(spans)); n == 0 || end != 0 && end != math.MaxUint64 {
 		x.starts, x.owners = append(x.starts, end), append(x.owners, none)
 		x.gaps[n>>6] |= 1 << (n & 63)
+		x.wide[n>>6] |= 1 << (n & 63)
 	}
 	x.starts = append(x.starts, math.MaxUint64)
 }

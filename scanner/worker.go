@@ -2,7 +2,6 @@ package scanner
 
 import (
 	"context"
-	"math"
 
 	"github.com/leakvisor/leakvisor/guestmem"
 )
@@ -12,7 +11,7 @@ const (
 	maxGap    = 256
 	maxPieces = 256     // of a run
 	maxRun    = 1 << 20 // bytes of a run, of a job and of a view
-	maxSplit  = 1 << 30 // bytes of an object or root that is split into jobs
+	maxSplit  = 1 << 34 // bytes of an object or root that is split into jobs
 	// maxScan is how much of one object or root is read: guests have less
 	// memory, but can map the same page again and again.
 	maxScan = 1 << 40
@@ -31,19 +30,18 @@ type stretch struct {
 
 // worker is one goroutine's share of a scan.
 type worker struct {
-	ctx context.Context // of the call that the worker works for
-	m   *marker
+	ctx    context.Context // of the call that the worker works for
+	m      *marker
+	number int // below marker.workers
 	// run holds the pieces being read, ascending, of whole words.
-	run   []stretch
-	hits  hits     // to be resolved
-	base  uint64   // address that they count from
-	batch resolved // those that are
-	late  []uint64 // found while resolving
-	// sweep is the region being swept, or nil; edges are those noted for it,
-	// and failed says that some of its memory cannot be read.
-	sweep  *region
-	edges  []edge
-	failed bool
+	run     []stretch
+	hits    hits     // in what was just filtered
+	box     outbox   // for marking
+	late    []target // found while marking
+	sweep   sweep
+	spans   [boxTargets]uint32 // that targets were looked up as
+	pending []uint64           // of a region that is scanned
+	warmed  uint32             // of no use but that the compiler cannot know it
 	// visit, where not nil, is told of each reference in place of marking: to
 	// one object from another, both by their first span, by the word at
 	// address at.
@@ -59,30 +57,43 @@ type worker struct {
 	bad, badPlain []gvaRange
 }
 
-func newWorker(ctx context.Context, m *marker) *worker {
-	return &worker{ctx: ctx, m: m, run: make([]stretch, 0, maxPieces)}
+func newWorker(ctx context.Context, m *marker, number int) *worker {
+	return &worker{ctx: ctx, m: m, number: number, run: make([]stretch, 0, maxPieces)}
 }
 
 // work takes work from q until there is none.
 func (w *worker) work(q *queue) {
+	roots := false
 	for {
 		if err := w.ctx.Err(); err != nil {
 			q.fail(err)
 			return
 		}
+		var t task
 		if len(w.todo) == 0 {
-			j, todo := q.take(w.todo)
-			if w.todo = todo; j != nil {
-				w.scanJob(j)
-			} else if len(todo) == 0 {
-				return
-			}
+			t, w.todo = q.take(w.number, w.todo)
 		}
-		if n := len(w.todo); n > 0 {
-			r := w.todo[0]
+		if roots && t.job == nil {
+			// What they refer to had better be marked before regions are swept.
+			w.settle()
+			w.todo = q.put(w.todo, w.out, w.jobs)
+			w.out, w.jobs = w.out[:0], w.jobs[:0]
+		}
+		roots = t.job != nil
+		switch n := len(w.todo); {
+		case roots:
+			w.scanJob(t.job)
+		case t.sweep.next < t.sweep.end:
+			w.sweepRegions(t.sweep.next, t.sweep.end)
+		case n > 0:
+			k := w.todo[0]
 			copy(w.todo, w.todo[1:])
 			w.todo = w.todo[:n-1]
-			w.region(r)
+			w.scanPending(k)
+		case w.box.unsettled():
+			w.settle()
+		case !q.wait():
+			return
 		}
 		w.todo = q.put(w.todo, w.out, w.jobs)
 		w.out, w.jobs = w.out[:0], w.jobs[:0]
@@ -93,7 +104,6 @@ func (w *worker) scanJob(j *job) {
 	w.run = append(w.run[:0], j.stretch)
 	w.bytes += j.last - j.start + 1
 	w.scanRun(j.mem, j.exclude)
-	w.resolve()
 }
 
 // scanSpan adds span i to the run.
@@ -209,8 +219,8 @@ func (w *worker) scanRun(mem guestmem.Memory, exclude bool) {
 			misses = 0
 			cur = w.blocks(b[:step], at, cur, exclude)
 		} else {
-			if w.sweep != nil {
-				w.failed = true
+			if w.sweep.on {
+				w.sweep.failed, w.sweep.failedAt = true, at
 				break
 			}
 			if misses++; misses < maxMisses {
@@ -233,41 +243,90 @@ func (w *worker) scanRun(mem guestmem.Memory, exclude bool) {
 func (w *worker) blocks(b []byte, at uint64, cur int, exclude bool) int {
 	f, h := &w.m.f, &w.hits
 	simple := w.visit == nil && len(w.run) == 1 && (!exclude || w.ex == len(w.m.exclude))
-	for len(b) > 0 {
-		n := min(len(b), blockWords<<f.shift)
-		if at-w.base > math.MaxUint32-maxRun {
-			w.resolve()
-			w.base = at
+	fast := simple && !w.sweep.on && f.scatter != nil
+	for next := 0; next < len(b); {
+		n, old := min(len(b)-next, blockWords<<f.shift), h.n
+		f.filter(h, b[next:next+n], uint32(next), &w.m.x.bands)
+		if w.visit == nil && !fast {
+			w.aim(b, old)
 		}
-		old := h.n
-		f.filter(h, b[:n], uint32(at-w.base), &w.m.x.bands)
+		if next += n; h.n < batch && next < len(b) {
+			continue
+		}
 		if !simple {
-			cur = w.choose(old, cur, exclude)
+			cur = w.choose(b, at, cur, exclude)
 		}
-		if h.n >= batch {
-			w.resolve()
+		if w.sweep.on {
+			w.hold(at)
 		}
-		b, at = b[n:], at+uint64(n)
+		if fast {
+			w.scatter(b, h.off[:h.n], b[next:])
+		} else {
+			w.send(h.to[:h.n])
+		}
+		h.n = 0
 	}
 	return cur
 }
 
-// choose leaves out the hits from the i-th on that are in no piece or excluded,
-// and shows the others to visit.
-func (w *worker) choose(i, cur int, exclude bool) int {
+// aim finds what the hits from the i-th on, in b, point to, and leaves out those
+// that point to nothing.
+func (w *worker) aim(b []byte, i int) {
+	x, f, h := w.m.x, &w.m.f, &w.hits
+	table, shift := x.table, x.shift&63
+	offs := h.off[i:h.n]
+	h.n = i
+	for _, off := range offs {
+		word := f.word(b[off:])
+		key := word >> chunkShift
+		s := &table[key*hashFactor>>shift]
+		to := s.to | target(word&(1<<chunkShift-1))
+		if s.key != key {
+			var ok bool
+			if to, ok = x.target(word); !ok {
+				continue
+			}
+		}
+		h.off[h.n], h.to[h.n] = off, to
+		h.n++
+	}
+}
+
+// scatter sends what the words of b at offs point to, and has some of what is
+// ahead fetched.
+func (w *worker) scatter(b []byte, offs []uint32, ahead []byte) {
+	w.box.unsure = true
+	for len(offs) > 0 {
+		n, zone := w.m.f.scatter(&w.box, w.m.x, b, offs, ahead)
+		ahead = ahead[min(64*n, len(ahead)):]
+		if zone >= 0 {
+			w.posted(uint8(zone))
+		} else if n < len(offs) {
+			w.sendWord(w.m.f.word(b[offs[n]:]))
+			n++
+		}
+		offs = offs[n:]
+	}
+}
+
+// choose leaves out the hits, in b at address at, that are in no piece or
+// excluded, and shows the others to visit, where there is one.
+func (w *worker) choose(b []byte, at uint64, cur int, exclude bool) int {
 	h := &w.hits
-	last := h.n
-	for h.n = i; i < last; i++ {
-		a := w.base + uint64(h.off[i])
+	n := h.n
+	h.n = 0
+	for i, off := range h.off[:n] {
+		a := at + uint64(off)
 		for w.run[cur].last < a {
 			cur++
 		}
 		switch {
 		case w.run[cur].start > a || exclude && w.excluded(a):
 		case w.visit != nil:
-			w.tell(h.word[i], w.run[cur].from, a)
+			w.tell(w.m.f.word(b[off:]), w.run[cur].from, a)
 		default:
-			h.add(h.word[i], h.off[i], 1)
+			h.to[h.n] = h.to[i]
+			h.add(off, 1)
 		}
 	}
 	return cur

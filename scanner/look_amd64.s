@@ -1,0 +1,116 @@
+#include "textflag.h"
+#include "go_asm.h"
+
+#define LOAD64LE MOVQ (SI)(AX*1), AX
+#define LOAD64BE MOVQ (SI)(AX*1), AX; BSWAPQ AX
+#define LOAD32LE MOVL (SI)(AX*1), AX
+#define LOAD32BE MOVL (SI)(AX*1), AX; BSWAPL AX
+
+// SCATTER is the body; hashFactor and boxStride are the package's.
+#define SCATTER(LOAD) \
+	MOVQ o+0(FP), R9; \
+	MOVQ outbox_targets(R9), R8; \
+	LEAQ outbox_n(R9), R9; \
+	MOVQ x+8(FP), R10; \
+	MOVQ Index_shift(R10), CX; \
+	MOVQ Index_table(R10), R10; \
+	MOVQ b_base+16(FP), SI; \
+	MOVQ offs_base+40(FP), R11; \
+	MOVQ offs_len+48(FP), R12; \
+	MOVQ $const_hashFactor, R13; \
+	MOVQ ahead_base+64(FP), R14; \
+	XORQ BX, BX; \
+	JMP check; \
+next: \
+	MOVL (R11)(BX*4), AX; \
+	LOAD; \
+	MOVQ AX, DX; \
+	SHRQ $21, DX; \
+	MOVQ DX, DI; \
+	IMULQ R13, DI; \
+	SHRXQ CX, DI, DI; \
+	SHLQ $4, DI; \
+	CMPQ slot_key(R10)(DI*1), DX; \
+	JNE none; \
+	MOVQ slot_to(R10)(DI*1), DX; \
+	ANDL $0x1fffff, AX; \
+	ORQ DX, AX; \
+	SHRQ $56, DX; \
+	MOVL (R9)(DX*4), DI; \
+	IMUL3Q $const_boxStride, DX, R15; \
+	ADDQ DI, R15; \
+	MOVQ AX, (R8)(R15*8); \
+	INCL DI; \
+	MOVL DI, (R9)(DX*4); \
+	INCQ BX; \
+	PREFETCHT0 (R14); \
+	ADDQ $64, R14; \
+	CMPL DI, $const_boxTargets; \
+	JEQ event; \
+check: \
+	CMPQ BX, R12; \
+	JB next; \
+none: \
+	MOVQ $-1, DX; \
+event: \
+	MOVQ BX, n+88(FP); \
+	MOVQ DX, zone+96(FP); \
+	RET
+
+// func bmiLook(x *Index, targets []target, spans []uint32)
+TEXT ·bmiLook(SB), NOSPLIT, $0-56
+	MOVQ x+0(FP), AX
+	MOVQ targets_base+8(FP), SI
+	MOVQ spans_base+32(FP), DI
+	MOVQ spans_len+40(FP), CX
+	MOVQ Index_chunks(AX), R8
+	MOVQ Index_granules(AX), R9
+	TESTQ CX, CX
+	JZ done
+	LEAQ (SI)(CX*8), SI
+	LEAQ (DI)(CX*4), DI
+	NEGQ CX
+next:
+	MOVQ (SI)(CX*8), AX
+	BTQ $53, AX // direct
+	JC store
+	MOVQ AX, BX
+	SHRQ $21, BX // the chunk's number
+	MOVL BX, BX
+	SHLQ $4, BX
+	MOVQ chunk_place(R8)(BX*1), BX
+	ANDL $0x1fffff, AX
+	SHRXQ BX, AX, AX // the unit
+	SHRQ $8, BX
+	MOVL BX, BX
+	MOVQ AX, DX
+	SHRQ $6, DX
+	ADDQ DX, BX
+	SHLQ $4, BX
+	NOTL AX
+	SHLXQ AX, granule_starts(R9)(BX*1), AX
+	POPCNTQ AX, AX
+	ADDL granule_before(R9)(BX*1), AX
+	DECL AX
+store:
+	MOVL AX, (DI)(CX*4)
+	INCQ CX
+	JNZ next
+done:
+	RET
+
+// func bmiScatter64LE(o *outbox, x *Index, b []byte, offs []uint32, ahead []byte) (n, zone int)
+TEXT ·bmiScatter64LE(SB), NOSPLIT, $0-104
+	SCATTER(LOAD64LE)
+
+// func bmiScatter64BE(o *outbox, x *Index, b []byte, offs []uint32, ahead []byte) (n, zone int)
+TEXT ·bmiScatter64BE(SB), NOSPLIT, $0-104
+	SCATTER(LOAD64BE)
+
+// func bmiScatter32LE(o *outbox, x *Index, b []byte, offs []uint32, ahead []byte) (n, zone int)
+TEXT ·bmiScatter32LE(SB), NOSPLIT, $0-104
+	SCATTER(LOAD32LE)
+
+// func bmiScatter32BE(o *outbox, x *Index, b []byte, offs []uint32, ahead []byte) (n, zone int)
+TEXT ·bmiScatter32BE(SB), NOSPLIT, $0-104
+	SCATTER(LOAD32BE)

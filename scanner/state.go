@@ -1,0 +1,93 @@
+package scanner
+
+// state is that of 64 spans, a bit for each.
+type state struct {
+	// reached are those that were, and the gaps, which nothing is to be done about.
+	reached uint64
+	// more says that there is more to be done when a span is reached.
+	more uint64
+}
+
+// markAll marks what targets, at most boxTargets of them, point to, in a zone
+// that is w's. It has loops that are short and without branches on what is as
+// good as random, so that the processor is in many rounds of one at once.
+func (w *worker) markAll(zone uint8, targets []target) {
+	x := w.m.x
+	spans := w.spans[:len(targets)]
+	w.m.f.look(x, targets, spans)
+	z := &x.zones[zone]
+	first, size := z.span, x.zones[zone+1].span-z.span
+	states, some := w.m.states, w.m.zones[zone].more
+	n := 0
+	for k, i := range spans {
+		if i-first >= size {
+			if i = x.settleUneven(i, targets[k]); i-first >= size {
+				w.late = append(w.late, x.direct(i))
+				continue
+			}
+		}
+		s := &states[i>>6]
+		if some {
+			spans[n] = i
+			n += int(s.more &^ s.reached >> (i & 63) & 1)
+		}
+		s.reached |= 1 << (i & 63)
+	}
+	for _, i := range spans[:n] {
+		w.reach(i)
+	}
+}
+
+// reached says whether span i, which is in a zone that is the caller's, is
+// marked.
+func (m *marker) reached(i uint32) bool { return m.states[i>>6].reached>>(i&63)&1 != 0 }
+
+func setBit(bits []uint64, i uint32) { bits[i>>6] |= 1 << (i & 63) }
+
+// setMore says that there is more to be done when span i, which is in a zone that
+// is the caller's, is reached.
+func (m *marker) setMore(i uint32) {
+	m.states[i>>6].more |= 1 << (i & 63)
+	m.zones[m.x.zone(i)].more = true
+}
+
+// reach does what is to be done when span i, which is in a zone that is w's, has
+// been reached.
+func (w *worker) reach(i uint32) {
+	m := w.m
+	if !has(m.special, i) {
+		w.follow(&m.regions[i>>m.regionShift], i)
+		return
+	}
+	o := &m.in.Objects[m.x.owners[i]]
+	if o.Flag&Ignore != 0 {
+		return
+	}
+	// Others may be in other zones. The first has them all marked.
+	if spans := m.x.spansOf(i); spans[0] != i {
+		w.late = append(w.late, m.x.direct(spans[0]))
+	} else {
+		for _, other := range spans[1:] {
+			w.late = append(w.late, m.x.direct(other))
+		}
+		for _, word := range m.edges[m.x.owners[i]] {
+			if t, ok := m.x.target(word); ok {
+				w.late = append(w.late, t)
+			}
+		}
+	}
+	if o.Flag&NoScan == 0 {
+		w.pend(i)
+	}
+}
+
+// pend has span i, which is in a zone that is w's, scanned by itself.
+func (w *worker) pend(i uint32) {
+	m := w.m
+	setBit(m.pending, i)
+	k := i >> m.regionShift
+	if r := &m.regions[k]; !r.queued {
+		r.queued = true
+		w.out = append(w.out, k)
+	}
+}

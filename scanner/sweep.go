@@ -1,0 +1,203 @@
+package scanner
+
+import "math/bits"
+
+const (
+	// maxSweep is how many regions are swept together.
+	maxSweep = 16
+	// maxEdges bounds the edges of a region, for each of its spans.
+	maxEdges = 2
+	// arenaEdges are allocated together.
+	arenaEdges = 1 << 16
+)
+
+// sweep is a worker's work on some regions of a zone: their memory is read from
+// one end to the other, once, whether what it holds is reached already or not,
+// since nearly all will be. What is referred to from objects that are not is
+// noted, in case they will be.
+type sweep struct {
+	on, some bool // one is going on; there was one
+	zone     uint8
+	region   uint32 // that edges are noted for, or none
+	chunk    uint32 // that is being read
+	arena    []edge // where edges are put
+	// failed says that the memory at an address cannot be read.
+	failed   bool
+	failedAt uint64
+}
+
+// sweepRegions sweeps regions [k, end), of one zone.
+func (w *worker) sweepRegions(k, end uint32) {
+	m, s := w.m, &w.sweep
+	from, _ := m.spansIn(k)
+	_, to := m.spansIn(end - 1)
+	if zone := m.x.zone(from); zone != s.zone || !s.some {
+		s.zone, s.some = zone, true
+		w.empty(zone)
+	}
+	z := &m.zones[s.zone]
+	z.mu.Lock()
+	for k := k; k < end; k++ {
+		_, m.regions[k].limit = m.spansIn(k)
+	}
+	z.mu.Unlock()
+	s.on, s.region = true, none
+	for i := from; i < to; {
+		i = w.sweepSome(i, to)
+	}
+	s.on = false
+	z.mu.Lock()
+	s.open(m, none)
+	z.mu.Unlock()
+	for ; k < end; k++ {
+		w.scanPending(k)
+	}
+}
+
+// sweepSome reads plain objects from span i on, as far as they lie close
+// together, and returns the span where it ended.
+func (w *worker) sweepSome(i, to uint32) uint32 {
+	m, x := w.m, w.m.x
+	for i < to && (has(m.special, i) || has(x.gaps, i)) {
+		i++
+	}
+	if i == to {
+		return to
+	}
+	first := i
+	i = next(x.wide, i, next(m.special, i, to))
+	last := i - 1
+	for has(x.gaps, last) {
+		last--
+	}
+	p, ok := m.words(stretch{x.starts[first], x.last(last), none})
+	if !ok {
+		return i
+	}
+	w.sweep.failed = false
+	w.run = append(w.run[:0], p)
+	w.scanRun(m.in.Memory, true)
+	if w.sweep.failed {
+		return w.giveUp(first, i)
+	}
+	return i
+}
+
+// giveUp has the spans from first on, up to the end of the region in which
+// memory cannot be read, scanned one by one. It returns the one behind them, at
+// most to.
+func (w *worker) giveUp(first, to uint32) uint32 {
+	m, x := w.m, w.m.x
+	z := &m.zones[w.sweep.zone]
+	z.mu.Lock()
+	defer z.mu.Unlock()
+	i := first
+	for k := first >> m.regionShift; i < to && x.starts[i] <= w.sweep.failedAt; k++ {
+		r := &m.regions[k]
+		r.limit = min(r.limit, i)
+		for _, end := m.spansIn(k); i < min(end, to); i++ {
+			switch {
+			case has(m.special, i) || has(x.gaps, i):
+			case m.reached(i):
+				setBit(m.pending, i)
+			default:
+				m.setMore(i)
+			}
+		}
+	}
+	return i
+}
+
+// next returns the first bit of [i, to) that is set, or to.
+func next(set []uint64, i, to uint32) uint32 {
+	for ; i < to; i = i&^63 + 64 {
+		if rest := set[i>>6] >> (i & 63); rest != 0 {
+			return min(i+uint32(bits.TrailingZeros64(rest)), to)
+		}
+	}
+	return to
+}
+
+// hold keeps of the hits, behind address at, those in objects that are reached.
+// Of those in others edges are noted.
+func (w *worker) hold(at uint64) {
+	m, x, h := w.m, w.m.x, &w.hits
+	z := &m.zones[w.sweep.zone]
+	z.mu.Lock()
+	defer z.mu.Unlock()
+	hits := h.n
+	h.n = 0
+	for i := 0; i < hits; {
+		n := min(hits-i, boxTargets)
+		froms := w.froms(at, h.off[i:i+n])
+		for k, from := range froms {
+			a, to := at+uint64(h.off[i+k]), h.to[i+k]
+			h.off[h.n], h.to[h.n] = h.off[i+k], to
+			if from&uneven != 0 {
+				if from = x.walk(a, from&^uneven); x.starts[from+1]-a < m.f.size {
+					continue // not a word of one object
+				}
+			}
+			switch {
+			case has(x.gaps, from):
+			case m.reached(from):
+				h.n++
+			default:
+				w.sweep.note(m, from, to)
+			}
+		}
+		i += n
+	}
+}
+
+// froms looks up where words are, behind address at.
+func (w *worker) froms(at uint64, offs []uint32) []uint32 {
+	var targets [boxTargets]target
+	x, chunk := w.m.x, w.sweep.chunk
+	for i, off := range offs {
+		a := at + uint64(off)
+		if x.chunks[chunk].key != a>>chunkShift {
+			c, _ := x.chunkOf(a) // what is swept is in one
+			chunk = c.chunk()
+		}
+		targets[i] = target(chunk)<<chunkShift | target(a&(1<<chunkShift-1))
+	}
+	w.sweep.chunk = chunk
+	w.m.f.look(x, targets[:], w.spans[:len(offs)])
+	return w.spans[:len(offs)]
+}
+
+// note notes the edge from a span to a target.
+func (s *sweep) note(m *marker, from uint32, to target) {
+	m.setMore(from)
+	k := from >> m.regionShift
+	r := &m.regions[k]
+	if from >= r.limit {
+		return
+	}
+	if k != s.region {
+		s.open(m, k)
+	}
+	if len(r.edges) == cap(r.edges) {
+		r.limit = from
+		return
+	}
+	r.edges = append(r.edges, edge(from&(1<<m.regionShift-1))<<edgeShift|edge(to)&(1<<edgeShift-1))
+}
+
+// open makes room for the edges of region k, which may be none.
+func (s *sweep) open(m *marker, k uint32) {
+	if s.region != none {
+		r := &m.regions[s.region]
+		n := len(r.edges)
+		r.edges, s.arena = r.edges[:n:n], s.arena[n:cap(s.arena)][:0]
+	}
+	if s.region = k; k == none {
+		return
+	}
+	room := maxEdges << m.regionShift
+	if cap(s.arena) < room {
+		s.arena = make([]edge, 0, max(room, arenaEdges))
+	}
+	m.regions[k].edges = s.arena[:0:room]
+}

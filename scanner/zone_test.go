@@ -1,0 +1,257 @@
+package scanner
+
+import (
+	"context"
+	"encoding/binary"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"sort"
+	"testing"
+
+	"github.com/leakvisor/leakvisor/guestmem"
+)
+
+// spread makes a heap of n objects in many chunks, so that it has many zones:
+// some full of objects, with sizes that end anywhere, some with a few, objects
+// that cross a chunk's end, and some that cross many.
+func spread(rng *rand.Rand, n, size int, order binary.ByteOrder) *Input {
+	mem := newPaged()
+	in := &Input{WordSize: size, Order: order, Memory: mem}
+	ws, at, far := uint64(size), uint64(0xffff888000000000), uint64(0xffffc90000000000)
+	if size == 4 {
+		at, far = 0xc0000000, 0x80000000
+	}
+	slot := uint64(64)
+	for i := range n {
+		o := Object{Addr: gva(at), Size: slot - rng.Uint64N(slot)*uint64(rng.IntN(2))}
+		switch at += slot * uint64(1+rng.IntN(8)/7); {
+		case i%400 == 399: // to the end of the chunk, and over it
+			at = (at+1<<chunkShift-1)&^(1<<chunkShift-1) - 3*slot
+		case i%977 == 976:
+			slot = []uint64{32, 40, 64, 200, 4096}[rng.IntN(5)]
+			at = (at + 4095) &^ 4095
+		case i%3000 == 2999:
+			o.Size, o.Flag = 9<<chunkShift, NoScan
+			at += 9 << chunkShift
+		}
+		switch rng.IntN(60) {
+		case 0:
+			o.Flag |= []Flag{Gray, NoScan, Ignore}[rng.IntN(3)]
+		case 1:
+			o.Copies = []gvaRange{{Start: gva(far), End: gva(far) + 48}}
+			far += 64 + rng.Uint64N(1<<18)
+			mem.mapPages(uint64(o.Copies[0].Start), 48)
+		}
+		mem.mapPages(uint64(o.Addr), min(o.Size, 1<<13))
+		in.Objects = append(in.Objects, o)
+	}
+	root := far + 1<<chunkShift
+	mem.mapPages(root, 1<<16)
+	in.Roots = []Root{{Range: gvaRange{Start: gva(root), End: gva(root + 1<<16)}}}
+	to := func() uint64 {
+		o := &in.Objects[rng.IntN(n)]
+		if len(o.Copies) > 0 && rng.IntN(2) == 0 {
+			return uint64(o.Copies[0].Start) + rng.Uint64N(48)
+		}
+		return uint64(o.Addr) + rng.Uint64N(o.Size+1)*uint64(rng.IntN(2))
+	}
+	for range 2 * n {
+		o := &in.Objects[rng.IntN(n)]
+		a := uint64(o.Addr) + rng.Uint64N(min(o.Size, 1<<13))
+		if len(o.Copies) > 0 && rng.IntN(2) == 0 {
+			a = uint64(o.Copies[0].Start) + rng.Uint64N(48)
+		}
+		mem.put(in, a&^(ws-1), to())
+	}
+	for a := root; a < root+1<<16; a += 8 * ws {
+		mem.put(in, a, to())
+	}
+	// A list that leads through all zones.
+	for i := 0; i+1 < n; i += 7 {
+		next := min(i+7, n-1)
+		mem.put(in, (uint64(in.Objects[i].Addr)+ws-1)&^(ws-1), uint64(in.Objects[next].Addr))
+	}
+	for range 5 {
+		in.Edges = append(in.Edges, Edge{From: in.Objects[rng.IntN(n)].Addr, To: gva(to())})
+	}
+	return in
+}
+
+// walk is a slow judgement of an input of spread, one object after another.
+func walk(in *Input) []State {
+	type part struct {
+		start, end uint64
+		obj        int
+	}
+	var parts []part
+	for i, o := range in.Objects {
+		parts = append(parts, part{uint64(o.Addr), uint64(o.Addr) + o.Size, i})
+		for _, c := range o.Copies {
+			parts = append(parts, part{uint64(c.Start), uint64(c.End), i})
+		}
+	}
+	sort.Slice(parts, func(i, j int) bool { return parts[i].start < parts[j].start })
+	states := make([]State, len(in.Objects))
+	var queue []int
+	reach := func(w uint64) {
+		k := sort.Search(len(parts), func(i int) bool { return parts[i].start > w }) - 1
+		if k >= 0 && w < parts[k].end && states[parts[k].obj] == 0 {
+			states[parts[k].obj] = Reachable
+			queue = append(queue, parts[k].obj)
+		}
+	}
+	read := func(start, end uint64) {
+		ws := uint64(in.WordSize)
+		for a := (start + ws - 1) &^ (ws - 1); a+ws <= end; a += ws {
+			var b [8]byte
+			if guestmem.Read(in.Memory, gva(a), b[:ws]) != nil {
+				panic("what is scanned is mapped")
+			}
+			if ws == 8 {
+				reach(in.Order.Uint64(b[:]))
+			} else {
+				reach(uint64(in.Order.Uint32(b[:])))
+			}
+		}
+	}
+	for i, o := range in.Objects {
+		if o.Flag&(Gray|Ignore) == Gray {
+			states[i] = Reachable
+			queue = append(queue, i)
+		}
+	}
+	for _, r := range in.Roots {
+		read(uint64(r.Range.Start), uint64(r.Range.End))
+	}
+	for len(queue) > 0 {
+		i := queue[0]
+		queue = queue[1:]
+		o := &in.Objects[i]
+		if o.Flag&Ignore != 0 {
+			continue
+		}
+		for _, e := range in.Edges {
+			if e.From >= o.Addr && e.From < o.Addr+gva(o.Size) {
+				reach(uint64(e.To))
+			}
+		}
+		if o.Flag&NoScan != 0 {
+			continue
+		}
+		read(uint64(o.Addr), uint64(o.Addr)+o.Size)
+		for _, c := range o.Copies {
+			read(uint64(c.Start), uint64(c.End))
+		}
+	}
+	for i, o := range in.Objects {
+		switch {
+		case o.Flag&Ignore != 0:
+			states[i] = Ignored
+		case states[i] == 0:
+			states[i] = Orphan
+		}
+	}
+	return states
+}
+
+func TestZones(t *testing.T) {
+	for _, f := range formats {
+		t.Run(f.name, func(t *testing.T) {
+			t.Parallel()
+			seeds := uint64(3)
+			if testing.Short() {
+				seeds = 1
+			}
+			for seed := range seeds {
+				in := spread(rand.New(rand.NewPCG(seed, 1)), 20000, f.size, f.order)
+				want := walk(in)
+				counts := map[State]int{}
+				for _, s := range want {
+					counts[s]++
+				}
+				if min(counts[Reachable], counts[Orphan], counts[Ignored]) < 50 {
+					t.Errorf("one-sided: %v", counts)
+				}
+				for _, workers := range []int{1, 2, 4} {
+					for _, boxSize := range []int{2*boxTargets + 1, 1 << 14} {
+						for _, fast := range []bool{true, false} {
+							got := scanWith(t, in, workers, boxSize, fast)
+							if !slices.Equal(got.States, want) {
+								t.Fatalf("seed %d, %d workers, boxes of %d, fast %v: another verdict", seed, workers, boxSize, fast)
+							}
+						}
+					}
+				}
+			}
+		})
+	}
+}
+
+// scanWith is Scan with boxes of some size, and with or without what only some
+// CPUs have.
+func scanWith(t *testing.T, in *Input, workers, boxSize int, fast bool) *Result {
+	m, err := newMarker(in, &Options{Workers: workers})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m.boxSize = boxSize; !fast {
+		m.f.look, m.f.scatter = plainLook, nil
+	}
+	if len(m.zones) < 20 {
+		t.Fatalf("only %d zones", len(m.zones))
+	}
+	ws := m.newWorkers(context.Background())
+	if err := m.run(ws); err != nil {
+		t.Fatal(err)
+	}
+	for i := range m.zones {
+		if b := m.zones[i].box; len(b) > 0 || cap(b) > 4*boxSize {
+			t.Fatalf("%d targets are left in zone %d, in room for %d of %d", len(b), i, cap(b), boxSize)
+		}
+	}
+	r, _ := m.result(ws)
+	return r
+}
+
+// Of what looks targets up, all find the same.
+func TestLook(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 1))
+	x := newIndex(spread(rng, 20000, 8, binary.LittleEndian).Objects, 8, 1)
+	targets := make([]target, boxTargets)
+	for range 200 {
+		words := make([]uint64, len(targets))
+		for i := range targets {
+			k := rng.IntN(len(x.owners))
+			words[i] = x.starts[k] + rng.Uint64N(max(min(x.starts[k+1]-x.starts[k], 1<<22), 1))
+			var ok bool
+			for targets[i], ok = x.target(words[i]); !ok; targets[i], ok = x.target(words[i]) {
+				words[i] = uint64(x.objects[rng.IntN(len(x.objects))].Addr)
+			}
+		}
+		for n := range len(targets) + 1 {
+			if n > 9 && n < len(targets)-2 {
+				continue
+			}
+			plain, fast := make([]uint32, n), make([]uint32, n)
+			plainLook(x, targets, plain)
+			newLook()(x, targets, fast)
+			if !slices.Equal(plain, fast) {
+				t.Fatalf("%d targets: %x and %x", n, plain, fast)
+			}
+			for i, span := range plain {
+				if span = x.settleUneven(span, targets[i]); words[i] < x.starts[span] || words[i] >= x.starts[span+1] {
+					t.Fatalf("%#x is looked up as span %d, at %#x to %#x", words[i], span, x.starts[span], x.starts[span+1])
+				}
+			}
+		}
+	}
+}
+
+// The last address is nobody's, whatever begins there.
+func TestTargetOfLastAddress(t *testing.T) {
+	x := newIndex([]Object{{Addr: math.MaxUint64 - 100, Size: 100}}, 8, 1)
+	if i, ok := x.find(math.MaxUint64); ok {
+		t.Errorf("it is in span %d", i)
+	}
+}
