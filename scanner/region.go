@@ -14,8 +14,9 @@ type region struct {
 type edge uint64
 
 const (
-	maxRegion = 9 // log2 of the spans in a region, at most
-	edgeShift = 64 - maxRegion
+	maxRegion  = 9 // log2 of the spans in a region, at most
+	edgeShift  = 64 - maxRegion
+	guessBelow = 4 // edges that a guess is below what is most likely
 )
 
 // spansIn returns the first span of region k, and the one behind its last.
@@ -43,28 +44,33 @@ func (w *worker) follow(r *region, i uint32) {
 		return
 	}
 	from := edge(i&(1<<m.regionShift-1)) << edgeShift
-	// Each span that has edges has more to be done, so this is near.
-	k := min(m.moreBefore(i), len(r.edges))
-	for k > 0 && r.edges[k-1] >= from {
-		k--
+	k := m.guess(r, i)
+	if k > 0 && r.edges[k-1] >= from {
+		k = 0
 	}
-	for k < len(r.edges) && r.edges[k] < from {
-		k++
-	}
+	k += gallop(r.edges[k:], func(e *edge) bool { return *e < from })
 	for ; k < len(r.edges) && r.edges[k]>>edgeShift == from>>edgeShift; k++ {
 		w.late = append(w.late, m.x.inZone(target(r.edges[k]&(1<<edgeShift-1))))
 	}
 }
 
-// moreBefore returns how many of the spans of i's region before i have more to
-// be done.
-func (m *marker) moreBefore(i uint32) int {
-	first := i >> m.regionShift << m.regionShift >> 6
-	n := bits.OnesCount64(m.states[i>>6].more << (63 - i&63) << 1)
-	for k := first; k < i>>6; k++ {
-		n += bits.OnesCount64(m.states[k].more)
+// guess returns somewhat less than where the edges from span i of r are: all
+// spans that have some have more to be done, and are taken to have as many each.
+func (m *marker) guess(r *region, i uint32) int {
+	first := i >> m.regionShift << m.regionShift
+	before, all := 0, 0
+	for k := first >> 6; k < (first+1<<m.regionShift)>>6 && k < uint32(len(m.states)); k++ {
+		more := m.states[k].more
+		all += bits.OnesCount64(more)
+		switch {
+		case k == i>>6:
+			more = more << (63 - i&63) << 1
+			fallthrough
+		case k < i>>6:
+			before += bits.OnesCount64(more)
+		}
 	}
-	return n
+	return max(before*len(r.edges)/max(all, 1)-guessBelow, 0)
 }
 
 // scanPending scans the spans of region k that are to be scanned.

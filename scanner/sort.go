@@ -109,13 +109,13 @@ func merge(dst, a, b []span) {
 }
 
 // gallop returns how many of the first spans are before: fast where few are.
-func gallop(spans []span, before func(*span) bool) int {
+func gallop[T any](list []T, before func(*T) bool) int {
 	n := 1
-	for n <= len(spans) && before(&spans[n-1]) {
+	for n <= len(list) && before(&list[n-1]) {
 		n *= 2
 	}
-	lo, hi := n/2, min(n, len(spans)+1)-1
-	return lo + sort.Search(hi-lo, func(i int) bool { return !before(&spans[lo+i]) })
+	lo, hi := n/2, min(n, len(list)+1)-1
+	return lo + sort.Search(hi-lo, func(i int) bool { return !before(&list[lo+i]) })
 }
 
 // radixPass sorts src to dst by the bits from shift on; at has counters for
