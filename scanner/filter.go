@@ -33,12 +33,11 @@ type filter func(h *hits, b []byte, off uint32, f *bands)
 // A format is a word size and a byte order: what is chosen once, outside all
 // loops.
 type format struct {
-	size    uint64 // of a word in bytes
-	shift   uint   // log2 of size
-	big     bool
-	filter  filter
-	look    look
-	scatter scatter // or nil
+	size   uint64 // of a word in bytes
+	shift  uint   // log2 of size
+	big    bool
+	filter filter
+	loops
 }
 
 func newFormat(in *Input) format {
@@ -49,7 +48,7 @@ func newFormat(in *Input) format {
 	if f.filter = f.fastFilter(); f.filter == nil {
 		f.filter = f.plainFilter()
 	}
-	f.look, f.scatter = newLook(), f.fastScatter()
+	f.setLoops()
 	return f
 }
 

@@ -2,22 +2,17 @@ package scanner
 
 import "golang.org/x/sys/cpu"
 
-func hasBMI() bool { return cpu.X86.HasBMI2 && cpu.X86.HasPOPCNT }
+func hasBMI() bool { return cpu.X86.HasBMI1 && cpu.X86.HasBMI2 && cpu.X86.HasPOPCNT }
 
-// newLook returns the fastest look on this CPU.
-func newLook() look {
+// setLoops chooses the fastest loops for this CPU.
+func (f *format) setLoops() {
+	f.setPlainLoops()
 	if hasBMI() {
-		return bmiLook
+		k := f.kind()
+		f.look, f.mark = bmiLook, bmiMark
+		f.aim = [...]aim{bmiAim64LE, bmiAim64BE, bmiAim32LE, bmiAim32BE}[k]
+		f.scatter = [...]scatter{bmiScatter64LE, bmiScatter64BE, bmiScatter32LE, bmiScatter32BE}[k]
 	}
-	return plainLook
-}
-
-// fastScatter returns nil on a CPU without BMI2.
-func (f *format) fastScatter() scatter {
-	if !hasBMI() {
-		return nil
-	}
-	return [...]scatter{bmiScatter64LE, bmiScatter64BE, bmiScatter32LE, bmiScatter32BE}[f.kind()]
 }
 
 //go:noescape
@@ -34,3 +29,18 @@ func bmiScatter32LE(o *outbox, x *Index, b []byte, offs []uint32, ahead []byte) 
 
 //go:noescape
 func bmiScatter32BE(o *outbox, x *Index, b []byte, offs []uint32, ahead []byte) (n, zone int)
+
+//go:noescape
+func bmiAim64LE(h *hits, x *Index, b []byte, i, n, end int) (i2, n2 int)
+
+//go:noescape
+func bmiAim64BE(h *hits, x *Index, b []byte, i, n, end int) (i2, n2 int)
+
+//go:noescape
+func bmiAim32LE(h *hits, x *Index, b []byte, i, n, end int) (i2, n2 int)
+
+//go:noescape
+func bmiAim32BE(h *hits, x *Index, b []byte, i, n, end int) (i2, n2 int)
+
+//go:noescape
+func bmiMark(states []state, spans []uint32, first, size uint32, i, n int) (i2, n2 int)

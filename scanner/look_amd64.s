@@ -57,6 +57,45 @@ event: \
 	MOVQ DX, zone+96(FP); \
 	RET
 
+// AIM is the body.
+#define AIM(LOAD) \
+	MOVQ h+0(FP), DI; \
+	LEAQ hits_off(DI), R11; \
+	LEAQ hits_to(DI), R8; \
+	MOVQ x+8(FP), R10; \
+	MOVQ Index_shift(R10), CX; \
+	MOVQ Index_table(R10), R10; \
+	MOVQ b_base+16(FP), SI; \
+	MOVQ i+40(FP), BX; \
+	MOVQ n+48(FP), R12; \
+	MOVQ end+56(FP), R9; \
+	MOVQ $const_hashFactor, R13; \
+	JMP check; \
+next: \
+	MOVL (R11)(BX*4), AX; \
+	MOVL AX, (R11)(R12*4); \
+	LOAD; \
+	MOVQ AX, DX; \
+	SHRQ $21, DX; \
+	MOVQ DX, DI; \
+	IMULQ R13, DI; \
+	SHRXQ CX, DI, DI; \
+	SHLQ $4, DI; \
+	CMPQ slot_key(R10)(DI*1), DX; \
+	JNE done; \
+	ANDL $0x1fffff, AX; \
+	ORQ slot_to(R10)(DI*1), AX; \
+	MOVQ AX, (R8)(R12*8); \
+	INCQ BX; \
+	INCQ R12; \
+check: \
+	CMPQ BX, R9; \
+	JB next; \
+done: \
+	MOVQ BX, i2+64(FP); \
+	MOVQ R12, n2+72(FP); \
+	RET
+
 // func bmiLook(x *Index, targets []target, spans []uint32)
 TEXT ·bmiLook(SB), NOSPLIT, $0-56
 	MOVQ x+0(FP), AX
@@ -114,3 +153,55 @@ TEXT ·bmiScatter32LE(SB), NOSPLIT, $0-104
 // func bmiScatter32BE(o *outbox, x *Index, b []byte, offs []uint32, ahead []byte) (n, zone int)
 TEXT ·bmiScatter32BE(SB), NOSPLIT, $0-104
 	SCATTER(LOAD32BE)
+
+// func bmiAim64LE(h *hits, x *Index, b []byte, i, n, end int) (i2, n2 int)
+TEXT ·bmiAim64LE(SB), NOSPLIT, $0-80
+	AIM(LOAD64LE)
+
+// func bmiAim64BE(h *hits, x *Index, b []byte, i, n, end int) (i2, n2 int)
+TEXT ·bmiAim64BE(SB), NOSPLIT, $0-80
+	AIM(LOAD64BE)
+
+// func bmiAim32LE(h *hits, x *Index, b []byte, i, n, end int) (i2, n2 int)
+TEXT ·bmiAim32LE(SB), NOSPLIT, $0-80
+	AIM(LOAD32LE)
+
+// func bmiAim32BE(h *hits, x *Index, b []byte, i, n, end int) (i2, n2 int)
+TEXT ·bmiAim32BE(SB), NOSPLIT, $0-80
+	AIM(LOAD32BE)
+
+// func bmiMark(states []state, spans []uint32, first, size uint32, i, n int) (i2, n2 int)
+TEXT ·bmiMark(SB), NOSPLIT, $0-88
+	MOVQ states_base+0(FP), R8
+	MOVQ spans_base+24(FP), SI
+	MOVQ spans_len+32(FP), R9
+	MOVL first+48(FP), R10
+	MOVL size+52(FP), R11
+	MOVQ i+56(FP), BX
+	MOVQ n+64(FP), R12
+	JMP check
+next:
+	MOVL (SI)(BX*4), AX
+	MOVL AX, DX
+	SUBL R10, DX
+	CMPL DX, R11
+	JAE done
+	MOVL AX, (SI)(R12*4)
+	MOVL AX, DX
+	SHRL $6, DX
+	SHLQ $4, DX
+	MOVQ state_reached(R8)(DX*1), R13
+	ANDNQ state_more(R8)(DX*1), R13, DI
+	SHRXQ AX, DI, DI
+	ANDL $1, DI
+	ADDQ DI, R12
+	BTSQ AX, R13
+	MOVQ R13, state_reached(R8)(DX*1)
+	INCQ BX
+check:
+	CMPQ BX, R9
+	JB next
+done:
+	MOVQ BX, i2+72(FP)
+	MOVQ R12, n2+80(FP)
+	RET

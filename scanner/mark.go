@@ -71,9 +71,6 @@ func newMarker(in *Input, o *Options) (*marker, error) {
 		m.regions[i].queued = true
 	}
 	m.zones = make([]zone, len(m.x.zones)-1)
-	for i := range m.specials {
-		m.zones[m.x.zone(i)].more = true
-	}
 	m.boxSize = max(n/(2*maxZones), 4096)
 	return m, nil
 }

@@ -9,29 +9,25 @@ type state struct {
 }
 
 // markAll marks what targets, at most boxTargets of them, point to, in a zone
-// that is w's. It has loops that are short and without branches on what is as
-// good as random, so that the processor is in many rounds of one at once.
+// that is w's.
 func (w *worker) markAll(zone uint8, targets []target) {
 	x := w.m.x
 	spans := w.spans[:len(targets)]
 	w.m.f.look(x, targets, spans)
 	z := &x.zones[zone]
 	first, size := z.span, x.zones[zone+1].span-z.span
-	states, some := w.m.states, w.m.zones[zone].more
-	n := 0
-	for k, i := range spans {
-		if i-first >= size {
-			if i = x.settleUneven(i, targets[k]); i-first >= size {
-				w.late = append(w.late, x.direct(i))
-				continue
-			}
+	i, n := 0, 0
+	for {
+		if i, n = w.m.f.mark(w.m.states, spans, first, size, i, n); i == len(spans) {
+			break
 		}
-		s := &states[i>>6]
-		if some {
-			spans[n] = i
-			n += int(s.more &^ s.reached >> (i & 63) & 1)
+		span := x.settleUneven(spans[i], targets[i])
+		if span-first < size {
+			spans[i] = span
+			continue
 		}
-		s.reached |= 1 << (i & 63)
+		w.late = append(w.late, x.direct(span))
+		i++
 	}
 	for _, i := range spans[:n] {
 		w.reach(i)
@@ -46,10 +42,7 @@ func setBit(bits []uint64, i uint32) { bits[i>>6] |= 1 << (i & 63) }
 
 // setMore says that there is more to be done when span i, which is in a zone that
 // is the caller's, is reached.
-func (m *marker) setMore(i uint32) {
-	m.states[i>>6].more |= 1 << (i & 63)
-	m.zones[m.x.zone(i)].more = true
-}
+func (m *marker) setMore(i uint32) { m.states[i>>6].more |= 1 << (i & 63) }
 
 // reach does what is to be done when span i, which is in a zone that is w's, has
 // been reached.

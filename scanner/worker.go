@@ -273,23 +273,18 @@ func (w *worker) blocks(b []byte, at uint64, cur int, exclude bool) int {
 // that point to nothing.
 func (w *worker) aim(b []byte, i int) {
 	x, f, h := w.m.x, &w.m.f, &w.hits
-	table, shift := x.table, x.shift&63
-	offs := h.off[i:h.n]
-	h.n = i
-	for _, off := range offs {
-		word := f.word(b[off:])
-		key := word >> chunkShift
-		s := &table[key*hashFactor>>shift]
-		to := s.to | target(word&(1<<chunkShift-1))
-		if s.key != key {
-			var ok bool
-			if to, ok = x.target(word); !ok {
-				continue
-			}
+	n, end := i, h.n
+	for {
+		if i, n = f.aim(h, x, b, i, n, end); i == end {
+			break
 		}
-		h.off[h.n], h.to[h.n] = off, to
-		h.n++
+		if to, ok := x.target(f.word(b[h.off[i]:])); ok {
+			h.off[n], h.to[n] = h.off[i], to
+			n++
+		}
+		i++
 	}
+	h.n = n
 }
 
 // scatter sends what the words of b at offs point to, and has some of what is

@@ -20,8 +20,7 @@ type zone struct {
 	// mu guards what belongs to the zone's spans: marks, pending and regions.
 	// A worker holds one at most, and only for as long as it takes to look at
 	// what has been found: it never reads memory meanwhile.
-	mu   sync.Mutex
-	more bool // there is something in state.more
+	mu sync.Mutex
 	// in guards box, what it was given.
 	in  sync.Mutex
 	box []target

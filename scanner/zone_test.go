@@ -196,7 +196,7 @@ func scanWith(t *testing.T, in *Input, workers, boxSize int, fast bool) *Result 
 		t.Fatal(err)
 	}
 	if m.boxSize = boxSize; !fast {
-		m.f.look, m.f.scatter = plainLook, nil
+		m.f.setPlainLoops()
 	}
 	if len(m.zones) < 20 {
 		t.Fatalf("only %d zones", len(m.zones))
@@ -218,6 +218,7 @@ func scanWith(t *testing.T, in *Input, workers, boxSize int, fast bool) *Result 
 func TestLook(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 1))
 	x := newIndex(spread(rng, 20000, 8, binary.LittleEndian).Objects, 8, 1)
+	f := newFormat(&Input{WordSize: 8, Order: binary.LittleEndian})
 	targets := make([]target, boxTargets)
 	for range 200 {
 		words := make([]uint64, len(targets))
@@ -235,7 +236,7 @@ func TestLook(t *testing.T) {
 			}
 			plain, fast := make([]uint32, n), make([]uint32, n)
 			plainLook(x, targets, plain)
-			newLook()(x, targets, fast)
+			f.look(x, targets, fast)
 			if !slices.Equal(plain, fast) {
 				t.Fatalf("%d targets: %x and %x", n, plain, fast)
 			}
