@@ -21,6 +21,7 @@ type sweep struct {
 	region   uint32 // that edges are noted for, or none
 	chunk    uint32 // that is being read
 	arena    []edge // where edges are put
+	froms    [boxTargets]target
 	// failed says that the memory at an address cannot be read.
 	failed   bool
 	failedAt uint64
@@ -152,8 +153,7 @@ func (w *worker) hold(at uint64) {
 
 // froms looks up where words are, behind address at.
 func (w *worker) froms(at uint64, offs []uint32) []uint32 {
-	var targets [boxTargets]target
-	x, chunk := w.m.x, w.sweep.chunk
+	x, chunk, targets := w.m.x, w.sweep.chunk, &w.sweep.froms
 	for i, off := range offs {
 		a := at + uint64(off)
 		if x.chunks[chunk].key != a>>chunkShift {

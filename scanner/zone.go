@@ -121,32 +121,33 @@ func (w *worker) handOver(zone uint8) int {
 	return n
 }
 
-// drain marks what a zone was given, and sends what that brings to light, which
-// may have others drained.
+// drain marks what a zone was given.
 func (w *worker) drain(zone uint8) {
+	w.box.full = append(w.box.full, zone)
+	w.drainAll()
+}
+
+// drainAll marks what the zones in full were given, and sends what that brought
+// to light, which may make others full.
+func (w *worker) drainAll() {
 	o := &w.box
-	o.full = append(o.full, zone)
 	if o.draining {
 		return
 	}
 	o.draining = true
-	for len(o.full) > 0 {
-		zone = o.full[len(o.full)-1]
-		o.full = o.full[:len(o.full)-1]
-		w.markZone(zone)
-		w.sendLate()
-	}
-	o.draining = false
-}
-
-// sendLate sends what marking brought to light.
-func (w *worker) sendLate() {
-	for len(w.late) > 0 {
+	for len(o.full)+len(w.late) > 0 {
+		if n := len(o.full); n > 0 {
+			zone := o.full[n-1]
+			o.full = o.full[:n-1]
+			w.markZone(zone)
+			continue
+		}
 		var some [boxTargets]target
 		n := copy(some[:], w.late[max(0, len(w.late)-boxTargets):])
 		w.late = w.late[:len(w.late)-n]
 		w.send(some[:n])
 	}
+	o.draining = false
 }
 
 // markZone marks what a zone was given.
@@ -232,6 +233,6 @@ func (w *worker) settle() {
 		}
 		o.isDirty[zone] = false
 		w.markLocked(zone)
-		w.sendLate()
+		w.drainAll()
 	}
 }
