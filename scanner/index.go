@@ -294,9 +294,9 @@ func (c *chunk) span(x *Index, w uint64) (_ uint32, whole bool) {
 	return x.walk(w, i&^uneven-1), false
 }
 
-// walk goes from span i, at or before w's, to w's.
+// walk goes from span i, at or before w's, to w's, or to the last one.
 func (x *Index) walk(w uint64, i uint32) uint32 {
-	for x.starts[i+1] <= w { // the last is never reached
+	for int(i)+1 < len(x.owners) && x.starts[i+1] <= w {
 		i++
 	}
 	return i

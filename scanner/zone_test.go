@@ -156,30 +156,24 @@ func walk(in *Input) []State {
 }
 
 func TestZones(t *testing.T) {
-	for _, f := range formats {
+	for k, f := range formats {
 		t.Run(f.name, func(t *testing.T) {
 			t.Parallel()
-			seeds := uint64(3)
-			if testing.Short() {
-				seeds = 1
+			in := spread(rand.New(rand.NewPCG(uint64(k), 1)), 20000, f.size, f.order)
+			want := walk(in)
+			counts := map[State]int{}
+			for _, s := range want {
+				counts[s]++
 			}
-			for seed := range seeds {
-				in := spread(rand.New(rand.NewPCG(seed, 1)), 20000, f.size, f.order)
-				want := walk(in)
-				counts := map[State]int{}
-				for _, s := range want {
-					counts[s]++
-				}
-				if min(counts[Reachable], counts[Orphan], counts[Ignored]) < 50 {
-					t.Errorf("one-sided: %v", counts)
-				}
-				for _, workers := range []int{1, 2, 4} {
-					for _, boxSize := range []int{2*boxTargets + 1, 1 << 14} {
-						for _, fast := range []bool{true, false} {
-							got := scanWith(t, in, workers, boxSize, fast)
-							if !slices.Equal(got.States, want) {
-								t.Fatalf("seed %d, %d workers, boxes of %d, fast %v: another verdict", seed, workers, boxSize, fast)
-							}
+			if min(counts[Reachable], counts[Orphan], counts[Ignored]) < 50 {
+				t.Errorf("one-sided: %v", counts)
+			}
+			for _, workers := range []int{1, 3} {
+				for _, boxSize := range []int{2*boxTargets + 1, 1 << 14} {
+					for _, fast := range []bool{true, false} {
+						got := scanWith(t, in, workers, boxSize, fast)
+						if !slices.Equal(got.States, want) {
+							t.Fatalf("%d workers, boxes of %d, fast %v: another verdict", workers, boxSize, fast)
 						}
 					}
 				}
@@ -249,10 +243,20 @@ func TestLook(t *testing.T) {
 	}
 }
 
-// The last address is nobody's, whatever begins there.
+// The last address is nobody's, and what a word is when it is read again, if it
+// was changed meanwhile, may be that.
 func TestTargetOfLastAddress(t *testing.T) {
-	x := newIndex([]Object{{Addr: math.MaxUint64 - 100, Size: 100}}, 8, 1)
+	x := newIndex([]Object{{Addr: math.MaxUint64 - 100, Size: 99}, {Addr: math.MaxUint64 - 1000, Size: 13}}, 8, 1)
 	if i, ok := x.find(math.MaxUint64); ok {
 		t.Errorf("it is in span %d", i)
+	}
+	to, ok := x.target(math.MaxUint64)
+	if !ok {
+		t.Fatal("its chunk has no object")
+	}
+	span := []uint32{0}
+	plainLook(x, []target{to}, span)
+	if i := x.settleUneven(span[0], to); int(i) >= len(x.owners) {
+		t.Errorf("it is looked up as span %d of %d", i, len(x.owners))
 	}
 }
