@@ -281,19 +281,6 @@ func (c *chunk) zone() uint8 { return uint8(c.place >> 40) }
 // unit returns log2 of the bytes in a unit of c.
 func (c *chunk) unit() uint64 { return c.place & 63 }
 
-// span returns the span of w, which is in c; the last address has none. Whole
-// says that w is not in a unit that belongs to several spans; it can be in one
-// span all the same where it is not set.
-func (c *chunk) span(x *Index, w uint64) (_ uint32, whole bool) {
-	unit := w & (1<<chunkShift - 1) >> (c.place & 63)
-	g := &x.granules[c.granule()+uint32(unit>>unitBits)]
-	i := g.before + uint32(bits.OnesCount64(g.starts<<(^unit&63)))
-	if i < uneven {
-		return i - 1, true
-	}
-	return x.walk(w, i&^uneven-1), false
-}
-
 // walk goes from span i, at or before w's, to w's, or to the last one.
 func (x *Index) walk(w uint64, i uint32) uint32 {
 	for int(i)+1 < len(x.owners) && x.starts[i+1] <= w {
@@ -321,7 +308,7 @@ func (x *Index) find(w uint64) (uint32, bool) {
 	if !ok {
 		return x.findHuge(w)
 	}
-	i, _ := x.chunks[c.chunk()].span(x, w)
+	i := (c | target(w&(1<<chunkShift-1))).span(x)
 	return i, x.owners[i] != none
 }
 
@@ -362,3 +349,6 @@ func (x *Index) primary(i uint32) uint32 {
 
 // has returns bit i.
 func has(set []uint64, i uint32) bool { return set[i>>6]>>(i&63)&1 != 0 }
+
+// setBit sets bit i.
+func setBit(bits []uint64, i uint32) { bits[i>>6] |= 1 << (i & 63) }

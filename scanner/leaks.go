@@ -54,8 +54,7 @@ func (m *marker) findLeaks(ctx context.Context, white []uint32, r *Result) error
 		}
 	}
 	q := newQueue(m)
-	ws[0].todo = q.put(ws[0].todo, ws[0].out, nil)
-	ws[0].out = ws[0].out[:0]
+	ws[0].put(q)
 	if err := q.run(ws); err != nil {
 		return err
 	}

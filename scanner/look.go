@@ -1,7 +1,5 @@
 package scanner
 
-import "math/bits"
-
 // loops are what is run for each word that may be a pointer: four short loops,
 // which have been written for some CPUs by hand.
 type loops struct {
@@ -47,16 +45,8 @@ type scatter func(o *outbox, x *Index, b []byte, offs []uint32, ahead []byte) (n
 type look func(x *Index, targets []target, spans []uint32)
 
 func plainLook(x *Index, targets []target, spans []uint32) {
-	chunks, granules := x.chunks, x.granules
 	for i, t := range targets[:len(spans)] {
-		if t&direct != 0 {
-			spans[i] = uint32(t)
-			continue
-		}
-		place := chunks[t.chunk()].place
-		unit := uint64(t) & (1<<chunkShift - 1) >> (place & 63)
-		g := &granules[uint32(place>>8)+uint32(unit>>unitBits)]
-		spans[i] = g.before + uint32(bits.OnesCount64(g.starts<<(^unit&63))) - 1
+		spans[i] = t.near(x)
 	}
 }
 

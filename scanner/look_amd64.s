@@ -6,6 +6,18 @@
 #define LOAD32LE MOVL (SI)(AX*1), AX
 #define LOAD32BE MOVL (SI)(AX*1), AX; BSWAPL AX
 
+// FIND makes DI the offset of the slot of the word AX, or jumps to NONE where
+// another chunk has it. CX is the shift, R10 the table and R13 hashFactor.
+#define FIND(NONE) \
+	MOVQ AX, DX; \
+	SHRQ $21, DX; \
+	MOVQ DX, DI; \
+	IMULQ R13, DI; \
+	SHRXQ CX, DI, DI; \
+	SHLQ $4, DI; \
+	CMPQ slot_key(R10)(DI*1), DX; \
+	JNE NONE
+
 // SCATTER is the body; hashFactor and boxStride are the package's.
 #define SCATTER(LOAD) \
 	MOVQ o+0(FP), R9; \
@@ -24,14 +36,7 @@
 next: \
 	MOVL (R11)(BX*4), AX; \
 	LOAD; \
-	MOVQ AX, DX; \
-	SHRQ $21, DX; \
-	MOVQ DX, DI; \
-	IMULQ R13, DI; \
-	SHRXQ CX, DI, DI; \
-	SHLQ $4, DI; \
-	CMPQ slot_key(R10)(DI*1), DX; \
-	JNE none; \
+	FIND(none); \
 	MOVQ slot_to(R10)(DI*1), DX; \
 	ANDL $0x1fffff, AX; \
 	ORQ DX, AX; \
@@ -75,14 +80,7 @@ next: \
 	MOVL (R11)(BX*4), AX; \
 	MOVL AX, (R11)(R12*4); \
 	LOAD; \
-	MOVQ AX, DX; \
-	SHRQ $21, DX; \
-	MOVQ DX, DI; \
-	IMULQ R13, DI; \
-	SHRXQ CX, DI, DI; \
-	SHLQ $4, DI; \
-	CMPQ slot_key(R10)(DI*1), DX; \
-	JNE done; \
+	FIND(done); \
 	ANDL $0x1fffff, AX; \
 	ORQ slot_to(R10)(DI*1), AX; \
 	MOVQ AX, (R8)(R12*8); \

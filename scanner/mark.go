@@ -120,7 +120,7 @@ func (m *marker) setEdges() {
 		if i, ok := m.x.find(uint64(e.From)); ok {
 			o := m.x.owners[i]
 			for _, i := range m.x.spansOf(i) {
-				m.special[i>>6] |= 1 << (i & 63)
+				setBit(m.special, i)
 			}
 			m.edges[o] = append(m.edges[o], to)
 			continue

@@ -200,8 +200,8 @@ func (x *spanner) tile(spans []span) {
 	x.plainBytes = plain.Load()
 	if end := behind(len(spans)); n == 0 || end != 0 && end != math.MaxUint64 {
 		x.starts, x.owners = append(x.starts, end), append(x.owners, none)
-		x.gaps[n>>6] |= 1 << (n & 63)
-		x.wide[n>>6] |= 1 << (n & 63)
+		setBit(x.gaps, uint32(n))
+		setBit(x.wide, uint32(n))
 	}
 	x.starts = append(x.starts, math.MaxUint64)
 }
@@ -219,7 +219,7 @@ func (x *spanner) findMulti() {
 	for i, obj := range x.owners {
 		if obj != none && seen[obj] > 1 {
 			if !has(x.special, uint32(i)) {
-				x.special[i>>6] |= 1 << (i & 63)
+				setBit(x.special, uint32(i))
 				x.plainBytes -= x.wordBytes(x.starts[i], x.starts[i+1])
 			}
 			x.multi[obj] = append(x.multi[obj], uint32(i))

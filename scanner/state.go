@@ -38,8 +38,6 @@ func (w *worker) markAll(zone uint8, targets []target) {
 // marked.
 func (m *marker) reached(i uint32) bool { return m.states[i>>6].reached>>(i&63)&1 != 0 }
 
-func setBit(bits []uint64, i uint32) { bits[i>>6] |= 1 << (i & 63) }
-
 // setMore says that there is more to be done when span i, which is in a zone that
 // is the caller's, is reached.
 func (m *marker) setMore(i uint32) { m.states[i>>6].more |= 1 << (i & 63) }

@@ -1,5 +1,7 @@
 package scanner
 
+import "math/bits"
+
 // A target is what a word points to, not yet looked up: the number of an
 // address's chunk, in 32 bits, and below it the address's low bits, which are
 // chunkShift; or, with the bit direct, a span. Above these is the zone where it
@@ -39,14 +41,19 @@ func (t target) zone() uint8 { return uint8(t >> zoneBit) }
 // chunk returns the number of t's chunk, if it is not direct.
 func (t target) chunk() uint32 { return uint32(t >> chunkShift) }
 
-// span looks t up.
-func (t target) span(x *Index) uint32 {
+// near looks t up; see look.
+func (t target) near(x *Index) uint32 {
 	if t&direct != 0 {
 		return uint32(t)
 	}
-	i, _ := x.chunks[t.chunk()].span(x, t.addr(x))
-	return i
+	c := &x.chunks[t.chunk()]
+	unit := uint64(t) & (1<<chunkShift - 1) >> c.unit()
+	g := &x.granules[c.granule()+uint32(unit>>unitBits)]
+	return g.before + uint32(bits.OnesCount64(g.starts<<(^unit&63))) - 1
 }
+
+// span looks t up.
+func (t target) span(x *Index) uint32 { return x.settleUneven(t.near(x), t) }
 
 // addr returns the address of t, which is not direct.
 func (t target) addr(x *Index) uint64 {

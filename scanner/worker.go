@@ -76,8 +76,7 @@ func (w *worker) work(q *queue) {
 		if roots && t.job == nil {
 			// What they refer to had better be marked before regions are swept.
 			w.settle()
-			w.todo = q.put(w.todo, w.out, w.jobs)
-			w.out, w.jobs = w.out[:0], w.jobs[:0]
+			w.put(q)
 		}
 		roots = t.job != nil
 		switch n := len(w.todo); {
@@ -95,9 +94,14 @@ func (w *worker) work(q *queue) {
 		case !q.wait():
 			return
 		}
-		w.todo = q.put(w.todo, w.out, w.jobs)
-		w.out, w.jobs = w.out[:0], w.jobs[:0]
+		w.put(q)
 	}
+}
+
+// put puts the work that w found into q.
+func (w *worker) put(q *queue) {
+	w.todo = q.put(w.todo, w.out, w.jobs)
+	w.out, w.jobs = w.out[:0], w.jobs[:0]
 }
 
 func (w *worker) scanJob(j *job) {
