@@ -187,7 +187,7 @@ next:
 	MOVL AX, (SI)(R12*4)
 	MOVL AX, DX
 	SHRL $6, DX
-	SHLQ $4, DX
+	IMUL3Q $state__size, DX, DX
 	MOVQ state_reached(R8)(DX*1), R13
 	ANDNQ state_more(R8)(DX*1), R13, DI
 	SHRXQ AX, DI, DI

@@ -20,7 +20,8 @@ type marker struct {
 	// pending for what is to be scanned.
 	special, pending []uint64
 	states           []state
-	regions          []region
+	arenas           arenas
+	queued           []bool // regions that are in the queue, about to be, or being scanned
 	regionShift      uint
 	zones            []zone
 	boxSize          int // targets that a zone is given
@@ -58,18 +59,17 @@ func newMarker(in *Input, o *Options) (*marker, error) {
 	}
 	m.setEdges()
 	n := len(m.x.owners)
-	m.pending, m.states = make([]uint64, len(m.special)), make([]state, len(m.special))
+	m.pending, m.states = make([]uint64, len(m.special)), makeLarge[state](len(m.special), len(m.special))
 	for i := range m.states {
-		m.states[i] = state{m.x.gaps[i], m.special[i]}
+		m.states[i] = state{reached: m.x.gaps[i], more: m.special[i]}
 	}
 	m.regionShift = maxRegion
 	for m.regionShift > 6 && n>>m.regionShift < 32*workers {
 		m.regionShift--
 	}
-	m.regions = make([]region, (n-1)>>m.regionShift+1)
-	for i := range m.regions {
-		m.regions[i].queued = true
-	}
+	m.queued = make([]bool, (n-1)>>m.regionShift+1)
+	fill(m.queued, true)
+	m.arenas.setRoom(n, workers)
 	m.zones = make([]zone, len(m.x.zones)-1)
 	m.boxSize = max(n/(2*maxZones), 4096)
 	return m, nil

@@ -36,7 +36,7 @@ type share struct{ next, end uint32 }
 // newQueue makes a queue for m's workers and regions, of which none is to be
 // swept.
 func newQueue(m *marker) *queue {
-	q := &queue{ring: make([]uint32, max(len(m.regions), 1)), shares: make([]share, m.workers), zoneEnd: m.zoneEnd}
+	q := &queue{ring: make([]uint32, max(len(m.queued), 1)), shares: make([]share, m.workers), zoneEnd: m.zoneEnd}
 	q.wake.L = &q.mu
 	return q
 }

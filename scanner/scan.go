@@ -153,14 +153,14 @@ func (m *marker) reachable(states []State) {
 	}
 }
 
-// fill sets all of states to s.
-func fill(states []State, s State) {
-	if len(states) == 0 {
+// fill sets all of list to v.
+func fill[T any](list []T, v T) {
+	if len(list) == 0 {
 		return
 	}
-	states[0] = s
-	for n := 1; n < len(states); n *= 2 {
-		copy(states[n:], states[:n])
+	list[0] = v
+	for n := 1; n < len(list); n *= 2 {
+		copy(list[n:], list[:n])
 	}
 }
 

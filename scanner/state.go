@@ -5,7 +5,8 @@ type state struct {
 	// reached are those that were, and the gaps, which nothing is to be done about.
 	reached uint64
 	// more says that there is more to be done when a span is reached.
-	more uint64
+	more  uint64
+	edges edges
 }
 
 // markAll marks what targets, at most boxTargets of them, point to, in a zone
@@ -47,7 +48,7 @@ func (m *marker) setMore(i uint32) { m.states[i>>6].more |= 1 << (i & 63) }
 func (w *worker) reach(i uint32) {
 	m := w.m
 	if !has(m.special, i) {
-		w.follow(&m.regions[i>>m.regionShift], i)
+		w.follow(i)
 		return
 	}
 	o := &m.in.Objects[m.x.owners[i]]
@@ -76,9 +77,8 @@ func (w *worker) reach(i uint32) {
 func (w *worker) pend(i uint32) {
 	m := w.m
 	setBit(m.pending, i)
-	k := i >> m.regionShift
-	if r := &m.regions[k]; !r.queued {
-		r.queued = true
+	if k := i >> m.regionShift; !m.queued[k] {
+		m.queued[k] = true
 		w.out = append(w.out, k)
 	}
 }

@@ -5,10 +5,6 @@ import "math/bits"
 const (
 	// maxSweep is how many regions are swept together.
 	maxSweep = 16
-	// maxEdges bounds the edges of a region, for each of its spans.
-	maxEdges = 2
-	// arenaEdges are allocated together.
-	arenaEdges = 1 << 16
 )
 
 // sweep is a worker's work on some regions of a zone: their memory is read from
@@ -18,9 +14,8 @@ const (
 type sweep struct {
 	on, some bool // one is going on; there was one
 	zone     uint8
-	region   uint32 // that edges are noted for, or none
 	chunk    uint32 // that is being read
-	arena    []edge // where edges are put
+	pen      pen
 	froms    [boxTargets]target
 	// failed says that the memory at an address cannot be read.
 	failed   bool
@@ -36,20 +31,11 @@ func (w *worker) sweepRegions(k, end uint32) {
 		s.zone, s.some = zone, true
 		w.empty(zone)
 	}
-	z := &m.zones[s.zone]
-	z.mu.Lock()
-	for k := k; k < end; k++ {
-		_, m.regions[k].limit = m.spansIn(k)
-	}
-	z.mu.Unlock()
-	s.on, s.region = true, none
+	s.on = true
 	for i := from; i < to; {
 		i = w.sweepSome(i, to)
 	}
 	s.on = false
-	z.mu.Lock()
-	s.open(m, none)
-	z.mu.Unlock()
 	for ; k < end; k++ {
 		w.scanPending(k)
 	}
@@ -94,9 +80,8 @@ func (w *worker) giveUp(first, to uint32) uint32 {
 	defer z.mu.Unlock()
 	i := first
 	for k := first >> m.regionShift; i < to && x.starts[i] <= w.sweep.failedAt; k++ {
-		r := &m.regions[k]
-		r.limit = min(r.limit, i)
 		for _, end := m.spansIn(k); i < min(end, to); i++ {
+			m.states[i>>6].edges.n = unnoted
 			switch {
 			case has(m.special, i) || has(x.gaps, i):
 			case m.reached(i):
@@ -144,7 +129,8 @@ func (w *worker) hold(at uint64) {
 			case m.reached(from):
 				h.n++
 			default:
-				w.sweep.note(m, from, to)
+				m.setMore(from)
+				w.sweep.pen.note(&m.arenas, &m.states[from>>6].edges, from, to)
 			}
 		}
 		i += n
@@ -165,39 +151,4 @@ func (w *worker) froms(at uint64, offs []uint32) []uint32 {
 	w.sweep.chunk = chunk
 	w.m.f.look(x, targets[:], w.spans[:len(offs)])
 	return w.spans[:len(offs)]
-}
-
-// note notes the edge from a span to a target.
-func (s *sweep) note(m *marker, from uint32, to target) {
-	m.setMore(from)
-	k := from >> m.regionShift
-	r := &m.regions[k]
-	if from >= r.limit {
-		return
-	}
-	if k != s.region {
-		s.open(m, k)
-	}
-	if len(r.edges) == cap(r.edges) {
-		r.limit = from
-		return
-	}
-	r.edges = append(r.edges, edge(from&(1<<m.regionShift-1))<<edgeShift|edge(to)&(1<<edgeShift-1))
-}
-
-// open makes room for the edges of region k, which may be none.
-func (s *sweep) open(m *marker, k uint32) {
-	if s.region != none {
-		r := &m.regions[s.region]
-		n := len(r.edges)
-		r.edges, s.arena = r.edges[:n:n], s.arena[n:cap(s.arena)][:0]
-	}
-	if s.region = k; k == none {
-		return
-	}
-	room := maxEdges << m.regionShift
-	if cap(s.arena) < room {
-		s.arena = make([]edge, 0, max(room, arenaEdges))
-	}
-	m.regions[k].edges = s.arena[:0:room]
 }

@@ -73,11 +73,6 @@ func (w *worker) work(q *queue) {
 		if len(w.todo) == 0 {
 			t, w.todo = q.take(w.number, w.todo)
 		}
-		if roots && t.job == nil {
-			// What they refer to had better be marked before regions are swept.
-			w.settle()
-			w.put(q)
-		}
 		roots = t.job != nil
 		switch n := len(w.todo); {
 		case roots:

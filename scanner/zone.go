@@ -102,9 +102,23 @@ func (w *worker) sendWord(word uint64) {
 func (w *worker) posted(zone uint8) {
 	o := &w.box
 	o.setDirty(zone)
-	if o.n[zone] == boxTargets && (w.handOver(zone) > w.m.boxSize-2*boxTargets || w.sweep.on && w.sweep.zone == zone) {
+	switch {
+	case o.n[zone] < boxTargets:
+	case w.sweep.on && w.sweep.zone == zone:
+		w.m.zones[zone].mu.Lock()
+		w.markOwn(zone)
+		w.m.zones[zone].mu.Unlock()
+		w.drainAll()
+	case w.handOver(zone) > w.m.boxSize-2*boxTargets:
 		w.drain(zone)
 	}
+}
+
+// markOwn marks what w has for a zone that is w's.
+func (w *worker) markOwn(zone uint8) {
+	o := &w.box
+	w.markAll(zone, o.targets[uint32(zone)*boxStride:][:o.n[zone]])
+	o.n[zone] = 0
 }
 
 // handOver gives a zone what w has for it, and says how much it has then.
@@ -161,6 +175,11 @@ func (w *worker) markLocked(zone uint8) {
 	z := &w.m.zones[zone]
 	z.in.Lock()
 	targets := z.box
+	if len(targets) == 0 {
+		z.in.Unlock()
+		z.mu.Unlock()
+		return
+	}
 	z.box = w.box.spare
 	z.in.Unlock()
 	w.warm(zone, len(targets))
@@ -224,7 +243,6 @@ func (w *worker) settle() {
 		}
 		zone := o.dirty[len(o.dirty)-1]
 		o.dirty = o.dirty[:len(o.dirty)-1]
-		w.handOver(zone)
 		if z := &w.m.zones[zone]; wait {
 			z.mu.Lock()
 		} else if !z.mu.TryLock() {
@@ -232,6 +250,7 @@ func (w *worker) settle() {
 			continue
 		}
 		o.isDirty[zone] = false
+		w.markOwn(zone)
 		w.markLocked(zone)
 		w.drainAll()
 	}

@@ -1,0 +1,91 @@
+package scanner
+
+import (
+	"math"
+	"sync/atomic"
+)
+
+// An edge is a reference from a span, by its number among 64 in the upper bits,
+// to a target, without zone.
+type edge uint64
+
+const (
+	edgeShift = 58
+	maxEdges  = 128 // from 64 spans
+	arenaBits = 16  // log2 of the edges that are allocated together
+)
+
+// edges are those from 64 spans that were not reached when they were swept,
+// ascending: where the first is, as the number of an arena and, in arenaBits,
+// the place in it, and how many.
+type edges struct{ first, n uint32 }
+
+// unnoted, as a number of edges, says that not all were noted: the spans are to
+// be scanned.
+const unnoted = math.MaxUint32
+
+// arenas is where edges are.
+type arenas struct {
+	list [][]edge
+	used atomic.Uint32
+}
+
+// setRoom makes room for the edges of so many spans, noted by so many workers.
+func (a *arenas) setRoom(spans, workers int) {
+	a.list = make([][]edge, (spans/64+1)*maxEdges/(1<<arenaBits-maxEdges)+1+workers)
+}
+
+// get returns edges that are noted.
+func (a *arenas) get(e edges) []edge {
+	if e.n == 0 {
+		return nil
+	}
+	return a.list[e.first>>arenaBits][e.first&(1<<arenaBits-1):][:e.n]
+}
+
+// pen is where a worker notes edges: behind what it noted before, in an arena
+// that is its own.
+type pen struct {
+	arena  []edge
+	number uint32 // of the arena
+}
+
+// note adds an edge to those from span i.
+func (p *pen) note(a *arenas, e *edges, i uint32, to target) {
+	switch {
+	case e.n == unnoted:
+		return
+	case e.n == maxEdges:
+		p.arena = p.arena[:len(p.arena)-maxEdges]
+		e.n = unnoted
+		return
+	case e.n == 0:
+		if cap(p.arena)-len(p.arena) < maxEdges {
+			p.number = a.used.Add(1) - 1
+			a.list[p.number] = make([]edge, 1<<arenaBits)
+			p.arena = a.list[p.number][:0]
+		}
+		e.first = p.number<<arenaBits | uint32(len(p.arena))
+	}
+	p.arena = append(p.arena, edge(i&63)<<edgeShift|edge(to)&(1<<edgeShift-1))
+	e.n++
+}
+
+// follow does with the edges from span i, which is in a zone that is w's, what
+// is done with words, or has it scanned, if they were not noted.
+func (w *worker) follow(i uint32) {
+	m := w.m
+	e := m.states[i>>6].edges
+	if e.n == unnoted {
+		w.pend(i)
+		return
+	}
+	from := edge(i & 63)
+	all := m.arenas.get(e)
+	for _, e := range all[gallop(all, func(e *edge) bool { return *e>>edgeShift < from }):] {
+		if e>>edgeShift != from {
+			break
+		}
+		w.late = append(w.late, m.x.inZone(target(e&(1<<edgeShift-1))))
+	}
+}
