@@ -10,7 +10,6 @@ const blockWords = 4096
 
 // hits are words that may point into an object.
 type hits struct {
-	to  [maxHits]target // what each points to
 	off [maxHits]uint32 // of each word, in bytes from the start of what is read
 	n   int
 	masks

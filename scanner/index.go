@@ -46,7 +46,7 @@ type Index struct {
 	special, gaps []uint64
 	wide          []uint64    // gaps that may have pages of their own
 	chunks        []chunk     // by address
-	table         []slot      // of the chunks, by hash
+	table         []chunk     // by hash
 	shift         uint        // of the hash
 	zones         []zoneSpans // with one behind the last
 	zoneOf        []uint8     // zone of each 1<<maxRegion spans
@@ -57,23 +57,6 @@ type Index struct {
 	bands         bands
 	plainBytes    uint64 // in whole words of all spans that are not special
 }
-
-// chunk is a chunk in which there are objects.
-type chunk struct {
-	key uint64 // the address's high part
-	// place has log2 of the bytes in a unit, in 8 bits, and the number of the first
-	// granule, in 32, and its zone above them.
-	place uint64
-}
-
-// slot is an entry of the hash table.
-type slot struct {
-	key uint64 // of the chunk, or noKey
-	to  target // where the chunk begins
-}
-
-// noKey is the key of a free entry. No address has it.
-const noKey = math.MaxUint64
 
 // draft is a chunk while the table is made.
 type draft struct {
@@ -99,6 +82,7 @@ func (d *draft) unit(wordSize int) uint {
 type granule struct {
 	starts uint64 // bit for each unit that spans count to
 	before uint32 // spans that count to units before these; the bit uneven
+	chunk  uint32 // that it is in
 }
 
 // uneven says that a span starts within a unit of the granule.
@@ -142,7 +126,7 @@ func (x *Index) setChunks(workers int) {
 	x.chunks = make([]chunk, len(list))
 	for i := range list {
 		unit := list[i].unit(x.wordSize)
-		x.chunks[i] = chunk{list[i].key, total<<8 | uint64(unit)}
+		x.chunks[i] = newChunk(list[i].key, total, unit)
 		total += 1 << (chunkShift - unitBits - unit)
 	}
 	x.setZones(list, uint32(total))
@@ -151,7 +135,7 @@ func (x *Index) setChunks(workers int) {
 	shares(workers, int(total), func(_, lo, hi int) {
 		first := sort.Search(len(list), func(i int) bool { return int(x.chunks[i].granule()) >= lo })
 		for ; first < len(list) && int(x.chunks[first].granule()) < hi; first++ {
-			x.fill(&x.chunks[first], list[first].first)
+			x.fill(uint32(first), list[first].first)
 		}
 	})
 }
@@ -163,16 +147,16 @@ func (x *Index) setTable() {
 		size *= 2
 	}
 	x.shift = uint(64 - bits.TrailingZeros(uint(size)))
-	x.table = make([]slot, size)
+	x.table = make([]chunk, size)
 	for i := range x.table {
 		x.table[i].key = noKey
 	}
-	for i, c := range x.chunks {
+	for _, c := range x.chunks {
 		h := c.key * hashFactor >> x.shift
 		for x.table[h].key != noKey {
 			h = (h + 1) & uint64(size-1)
 		}
-		x.table[h] = slot{c.key, target(c.zone())<<zoneBit | target(i)<<chunkShift}
+		x.table[h] = c
 	}
 }
 
@@ -221,8 +205,9 @@ func enter(list []draft, c draft) []draft {
 	return append(list, c)
 }
 
-// fill fills the granules of c, in which span i is the first of an object.
-func (x *Index) fill(c *chunk, i uint32) {
+// fill fills the granules of a chunk, in which span i is the first of an object.
+func (x *Index) fill(number, i uint32) {
+	c := &x.chunks[number]
 	shift := c.unit()
 	unit := uint64(1) << shift
 	at := c.key << chunkShift
@@ -235,7 +220,7 @@ func (x *Index) fill(c *chunk, i uint32) {
 	}
 	granules := x.granules[c.granule():][:1<<(chunkShift-unitBits-shift)]
 	for k := range granules {
-		g := granule{before: i}
+		g := granule{before: i, chunk: number}
 		for ; i < uint32(len(x.owners)) && x.starts[i] <= at+63*unit; i++ {
 			s := x.starts[i]
 			if s&(unit-1) != 0 {
@@ -256,30 +241,20 @@ func (x *Index) fill(c *chunk, i uint32) {
 
 const hashFactor = 0x9e3779b97f4a7c15
 
-// chunkOf returns where the chunk of w begins; ok is false where no object is,
-// unless a huge one.
-func (x *Index) chunkOf(w uint64) (_ target, ok bool) {
+// chunkOf returns the chunk of w, or nil where no object is, unless a huge one.
+func (x *Index) chunkOf(w uint64) *chunk {
 	key := w >> chunkShift
 	h := key * hashFactor >> x.shift
 	for {
-		switch s := &x.table[h&uint64(len(x.table)-1)]; s.key {
+		switch c := &x.table[h&uint64(len(x.table)-1)]; c.key {
 		case key:
-			return s.to, true
+			return c
 		case noKey:
-			return 0, false
+			return nil
 		}
 		h++
 	}
 }
-
-// granule returns the number of c's first granule.
-func (c *chunk) granule() uint32 { return uint32(c.place >> 8) }
-
-// zone returns the zone of all in c, but for some at its ends.
-func (c *chunk) zone() uint8 { return uint8(c.place >> 40) }
-
-// unit returns log2 of the bytes in a unit of c.
-func (c *chunk) unit() uint64 { return c.place & 63 }
 
 // walk goes from span i, at or before w's, to w's, or to the last one.
 func (x *Index) walk(w uint64, i uint32) uint32 {
@@ -304,11 +279,11 @@ func (x *Index) find(w uint64) (uint32, bool) {
 	if w == math.MaxUint64 {
 		return 0, false
 	}
-	c, ok := x.chunkOf(w)
-	if !ok {
+	c := x.chunkOf(w)
+	if c == nil {
 		return x.findHuge(w)
 	}
-	i := (c | target(w&(1<<chunkShift-1))).span(x)
+	i := c.target(w).span(x)
 	return i, x.owners[i] != none
 }
 

@@ -3,35 +3,14 @@ package scanner
 // loops are what is run for each word that may be a pointer: four short loops,
 // which have been written for some CPUs by hand.
 type loops struct {
-	aim     aim
-	scatter scatter // or nil
+	scatter scatter
+	sift    sift
 	look    look
 	mark    mark
 }
 
 // setPlainLoops has no hand-written loop used.
-func (f *format) setPlainLoops() { f.loops = loops{aim: f.plainAim, look: plainLook, mark: plainMark} }
-
-// aim finds what the words of b, at h.off from i to end, point to, and puts it
-// into h.to from n on, and there the offsets too. It ends before one whose chunk
-// is not where it is expected first, and returns i and n.
-type aim func(h *hits, x *Index, b []byte, i, n, end int) (i2, n2 int)
-
-func (f *format) plainAim(h *hits, x *Index, b []byte, i, n, end int) (i2, n2 int) {
-	table, shift := x.table, x.shift&63
-	for ; i < end; i++ {
-		off := h.off[i]
-		word := f.word(b[off:])
-		key := word >> chunkShift
-		s := &table[key*hashFactor>>shift]
-		if s.key != key {
-			break
-		}
-		h.off[n], h.to[n] = off, s.to|target(word&(1<<chunkShift-1))
-		n++
-	}
-	return i, n
-}
+func (f *format) setPlainLoops() { f.loops = loops{f.plainScatter, plainSift, plainLook, plainMark} }
 
 // scatter puts the targets of the words of b at offs into the boxes of their
 // zones. It ends behind one with which a box is full, or before one whose chunk
@@ -39,6 +18,47 @@ func (f *format) plainAim(h *hits, x *Index, b []byte, i, n, end int) (i2, n2 in
 // zone of that box, or -1. For each it has another line of what is ahead, which
 // is read next, fetched meanwhile.
 type scatter func(o *outbox, x *Index, b []byte, offs []uint32, ahead []byte) (n, zone int)
+
+func (f *format) plainScatter(o *outbox, x *Index, b []byte, offs []uint32, _ []byte) (n, zone int) {
+	table, shift := x.table, x.shift&63
+	for i, off := range offs {
+		word := f.word(b[off:])
+		key := word >> chunkShift
+		c := &table[key*hashFactor>>shift]
+		if c.key != key {
+			return i, -1
+		}
+		t := c.target(word)
+		zone := t.zone()
+		k := o.n[zone]
+		o.targets[uint32(zone)*boxStride+k] = t
+		if o.n[zone] = k + 1; k+1 == boxTargets {
+			return i + 1, int(zone)
+		}
+	}
+	return len(offs), -1
+}
+
+// sift puts the offsets from offs, of words behind the at-th byte of chunk c,
+// into to where they are in objects that have been reached, else into others. It
+// returns how many these are.
+type sift func(states []state, x *Index, c *chunk, at uint32, to, offs []uint32, others *[boxTargets]uint32) (n, rest int)
+
+func plainSift(states []state, x *Index, c *chunk, at uint32, to, offs []uint32, others *[boxTargets]uint32) (n, rest int) {
+	for _, off := range offs {
+		span := c.target(uint64(at + off)).near(x)
+		if span&uneven == 0 {
+			if s := &states[span>>6]; (s.reached&^s.gaps)>>(span&63)&1 != 0 {
+				to[n] = off
+				n++
+				continue
+			}
+		}
+		others[rest] = off
+		rest++
+	}
+	return n, rest
+}
 
 // look looks targets up, as many as there are spans to put. Where a span comes
 // out with the bit uneven it is that one or one behind it; see settleUneven.

@@ -9,8 +9,7 @@ func (f *format) setLoops() {
 	f.setPlainLoops()
 	if hasBMI() {
 		k := f.kind()
-		f.look, f.mark = bmiLook, bmiMark
-		f.aim = [...]aim{bmiAim64LE, bmiAim64BE, bmiAim32LE, bmiAim32BE}[k]
+		f.sift, f.look, f.mark = bmiSift, bmiLook, bmiMark
 		f.scatter = [...]scatter{bmiScatter64LE, bmiScatter64BE, bmiScatter32LE, bmiScatter32BE}[k]
 	}
 }
@@ -31,16 +30,7 @@ func bmiScatter32LE(o *outbox, x *Index, b []byte, offs []uint32, ahead []byte) 
 func bmiScatter32BE(o *outbox, x *Index, b []byte, offs []uint32, ahead []byte) (n, zone int)
 
 //go:noescape
-func bmiAim64LE(h *hits, x *Index, b []byte, i, n, end int) (i2, n2 int)
-
-//go:noescape
-func bmiAim64BE(h *hits, x *Index, b []byte, i, n, end int) (i2, n2 int)
-
-//go:noescape
-func bmiAim32LE(h *hits, x *Index, b []byte, i, n, end int) (i2, n2 int)
-
-//go:noescape
-func bmiAim32BE(h *hits, x *Index, b []byte, i, n, end int) (i2, n2 int)
-
-//go:noescape
 func bmiMark(states []state, spans []uint32, first, size uint32, i, n int) (i2, n2 int)
+
+//go:noescape
+func bmiSift(states []state, x *Index, c *chunk, at uint32, to, offs []uint32, others *[boxTargets]uint32) (n, rest int)

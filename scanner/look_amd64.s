@@ -6,7 +6,7 @@
 #define LOAD32LE MOVL (SI)(AX*1), AX
 #define LOAD32BE MOVL (SI)(AX*1), AX; BSWAPL AX
 
-// FIND makes DI the offset of the slot of the word AX, or jumps to NONE where
+// FIND makes DI the offset of the entry of the word AX, or jumps to NONE where
 // another chunk has it. CX is the shift, R10 the table and R13 hashFactor.
 #define FIND(NONE) \
 	MOVQ AX, DX; \
@@ -15,7 +15,7 @@
 	IMULQ R13, DI; \
 	SHRXQ CX, DI, DI; \
 	SHLQ $4, DI; \
-	CMPQ slot_key(R10)(DI*1), DX; \
+	CMPQ chunk_key(R10)(DI*1), DX; \
 	JNE NONE
 
 // SCATTER is the body; hashFactor and boxStride are the package's.
@@ -37,9 +37,10 @@ next: \
 	MOVL (R11)(BX*4), AX; \
 	LOAD; \
 	FIND(none); \
-	MOVQ slot_to(R10)(DI*1), DX; \
+	MOVQ chunk_to(R10)(DI*1), DX; \
 	ANDL $0x1fffff, AX; \
-	ORQ DX, AX; \
+	SHLXQ DX, AX, AX; \
+	ADDQ DX, AX; \
 	SHRQ $56, DX; \
 	MOVL (R9)(DX*4), DI; \
 	IMUL3Q $const_boxStride, DX, R15; \
@@ -62,37 +63,19 @@ event: \
 	MOVQ DX, zone+96(FP); \
 	RET
 
-// AIM is the body.
-#define AIM(LOAD) \
-	MOVQ h+0(FP), DI; \
-	LEAQ hits_off(DI), R11; \
-	LEAQ hits_to(DI), R8; \
-	MOVQ x+8(FP), R10; \
-	MOVQ Index_shift(R10), CX; \
-	MOVQ Index_table(R10), R10; \
-	MOVQ b_base+16(FP), SI; \
-	MOVQ i+40(FP), BX; \
-	MOVQ n+48(FP), R12; \
-	MOVQ end+56(FP), R9; \
-	MOVQ $const_hashFactor, R13; \
-	JMP check; \
-next: \
-	MOVL (R11)(BX*4), AX; \
-	MOVL AX, (R11)(R12*4); \
-	LOAD; \
-	FIND(done); \
-	ANDL $0x1fffff, AX; \
-	ORQ slot_to(R10)(DI*1), AX; \
-	MOVQ AX, (R8)(R12*8); \
-	INCQ BX; \
-	INCQ R12; \
-check: \
-	CMPQ BX, R9; \
-	JB next; \
-done: \
-	MOVQ BX, i2+64(FP); \
-	MOVQ R12, n2+72(FP); \
-	RET
+// UNIT makes AX the span of the target AX, which is not direct, or that with the
+// bit uneven. R8 are the granules.
+#define UNIT \
+	MOVQ AX, BX; \
+	SHRQ $21, BX; \
+	MOVL BX, BX; \
+	SHLQ $4, BX; \
+	SHRQ $const_subBits, AX; \
+	NOTL AX; \
+	SHLXQ AX, granule_starts(R8)(BX*1), AX; \
+	POPCNTQ AX, AX; \
+	ADDL granule_before(R8)(BX*1), AX; \
+	DECL AX
 
 // func bmiLook(x *Index, targets []target, spans []uint32)
 TEXT ·bmiLook(SB), NOSPLIT, $0-56
@@ -100,8 +83,8 @@ TEXT ·bmiLook(SB), NOSPLIT, $0-56
 	MOVQ targets_base+8(FP), SI
 	MOVQ spans_base+32(FP), DI
 	MOVQ spans_len+40(FP), CX
-	MOVQ Index_chunks(AX), R8
-	MOVQ Index_granules(AX), R9
+	MOVQ Index_granules(AX), R8
+	MOVQ $const_direct, R9
 	TESTQ CX, CX
 	JZ done
 	LEAQ (SI)(CX*8), SI
@@ -109,32 +92,63 @@ TEXT ·bmiLook(SB), NOSPLIT, $0-56
 	NEGQ CX
 next:
 	MOVQ (SI)(CX*8), AX
-	BTQ $53, AX // direct
-	JC store
-	MOVQ AX, BX
-	SHRQ $21, BX // the chunk's number
-	MOVL BX, BX
-	SHLQ $4, BX
-	MOVQ chunk_place(R8)(BX*1), BX
-	ANDL $0x1fffff, AX
-	SHRXQ BX, AX, AX // the unit
-	SHRQ $8, BX
-	MOVL BX, BX
-	MOVQ AX, DX
-	SHRQ $6, DX
-	ADDQ DX, BX
-	SHLQ $4, BX
-	NOTL AX
-	SHLXQ AX, granule_starts(R9)(BX*1), AX
-	POPCNTQ AX, AX
-	ADDL granule_before(R9)(BX*1), AX
-	DECL AX
+	TESTQ R9, AX
+	JNZ store
+	UNIT
 store:
 	MOVL AX, (DI)(CX*4)
 	INCQ CX
 	JNZ next
 done:
 	RET
+
+// func bmiSift(states []state, x *Index, c *chunk, at uint32, to, offs []uint32, others *[boxTargets]uint32) (n, rest int)
+TEXT ·bmiSift(SB), NOSPLIT, $0-120
+	MOVQ states_base+0(FP), R10
+	MOVQ x+24(FP), AX
+	MOVQ Index_granules(AX), R8
+	MOVQ c+32(FP), AX
+	MOVQ chunk_to(AX), R9
+	MOVL at+40(FP), R14
+	MOVQ to_base+48(FP), DI
+	MOVQ offs_base+72(FP), SI
+	MOVQ others+96(FP), R15
+	XORQ CX, CX
+	XORQ R12, R12
+	XORQ R13, R13
+	JMP check
+next:
+	MOVL (SI)(CX*4), DX
+	LEAL (DX)(R14*1), AX
+	SHLXQ R9, AX, AX
+	ADDQ R9, AX
+	UNIT
+	TESTL AX, AX
+	JS other
+	MOVL AX, BX
+	SHRL $6, BX
+	SHLQ $5, BX
+	MOVQ state_gaps(R10)(BX*1), R11
+	ANDNQ state_reached(R10)(BX*1), R11, R11
+	SHRXQ AX, R11, R11
+	ANDL $1, R11
+	MOVL DX, (DI)(R12*4)
+	ADDQ R11, R12
+	XORL $1, R11
+	MOVL DX, (R15)(R13*4)
+	ADDQ R11, R13
+	INCQ CX
+check:
+	CMPQ CX, offs_len+80(FP)
+	JB next
+	MOVQ R12, n+104(FP)
+	MOVQ R13, rest+112(FP)
+	RET
+other:
+	MOVL DX, (R15)(R13*4)
+	INCQ R13
+	INCQ CX
+	JMP check
 
 // func bmiScatter64LE(o *outbox, x *Index, b []byte, offs []uint32, ahead []byte) (n, zone int)
 TEXT ·bmiScatter64LE(SB), NOSPLIT, $0-104
@@ -151,22 +165,6 @@ TEXT ·bmiScatter32LE(SB), NOSPLIT, $0-104
 // func bmiScatter32BE(o *outbox, x *Index, b []byte, offs []uint32, ahead []byte) (n, zone int)
 TEXT ·bmiScatter32BE(SB), NOSPLIT, $0-104
 	SCATTER(LOAD32BE)
-
-// func bmiAim64LE(h *hits, x *Index, b []byte, i, n, end int) (i2, n2 int)
-TEXT ·bmiAim64LE(SB), NOSPLIT, $0-80
-	AIM(LOAD64LE)
-
-// func bmiAim64BE(h *hits, x *Index, b []byte, i, n, end int) (i2, n2 int)
-TEXT ·bmiAim64BE(SB), NOSPLIT, $0-80
-	AIM(LOAD64BE)
-
-// func bmiAim32LE(h *hits, x *Index, b []byte, i, n, end int) (i2, n2 int)
-TEXT ·bmiAim32LE(SB), NOSPLIT, $0-80
-	AIM(LOAD32LE)
-
-// func bmiAim32BE(h *hits, x *Index, b []byte, i, n, end int) (i2, n2 int)
-TEXT ·bmiAim32BE(SB), NOSPLIT, $0-80
-	AIM(LOAD32BE)
 
 // func bmiMark(states []state, spans []uint32, first, size uint32, i, n int) (i2, n2 int)
 TEXT ·bmiMark(SB), NOSPLIT, $0-88
@@ -187,7 +185,7 @@ next:
 	MOVL AX, (SI)(R12*4)
 	MOVL AX, DX
 	SHRL $6, DX
-	IMUL3Q $state__size, DX, DX
+	SHLQ $5, DX
 	MOVQ state_reached(R8)(DX*1), R13
 	ANDNQ state_more(R8)(DX*1), R13, DI
 	SHRXQ AX, DI, DI

@@ -61,7 +61,7 @@ func newMarker(in *Input, o *Options) (*marker, error) {
 	n := len(m.x.owners)
 	m.pending, m.states = make([]uint64, len(m.special)), makeLarge[state](len(m.special), len(m.special))
 	for i := range m.states {
-		m.states[i] = state{reached: m.x.gaps[i], more: m.special[i]}
+		m.states[i] = state{reached: m.x.gaps[i], more: m.special[i], gaps: m.x.gaps[i]}
 	}
 	m.regionShift = maxRegion
 	for m.regionShift > 6 && n>>m.regionShift < 32*workers {

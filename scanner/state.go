@@ -6,6 +6,7 @@ type state struct {
 	reached uint64
 	// more says that there is more to be done when a span is reached.
 	more  uint64
+	gaps  uint64 // those without an object
 	edges edges
 }
 

@@ -14,9 +14,9 @@ const (
 type sweep struct {
 	on, some bool // one is going on; there was one
 	zone     uint8
-	chunk    uint32 // that is being read
+	chunk    *chunk // that is being read
 	pen      pen
-	froms    [boxTargets]target
+	others   [boxTargets]uint32
 	// failed says that the memory at an address cannot be read.
 	failed   bool
 	failedAt uint64
@@ -104,51 +104,52 @@ func next(set []uint64, i, to uint32) uint32 {
 	return to
 }
 
-// hold keeps of the hits, behind address at, those in objects that are reached.
+// hold keeps of the hits, in b at address at, those in objects that are reached.
 // Of those in others edges are noted.
-func (w *worker) hold(at uint64) {
-	m, x, h := w.m, w.m.x, &w.hits
-	z := &m.zones[w.sweep.zone]
+func (w *worker) hold(b []byte, at uint64) {
+	m, h, s := w.m, &w.hits, &w.sweep
+	z := &m.zones[s.zone]
 	z.mu.Lock()
 	defer z.mu.Unlock()
-	hits := h.n
+	offs := h.off[:h.n]
 	h.n = 0
-	for i := 0; i < hits; {
-		n := min(hits-i, boxTargets)
-		froms := w.froms(at, h.off[i:i+n])
-		for k, from := range froms {
-			a, to := at+uint64(h.off[i+k]), h.to[i+k]
-			h.off[h.n], h.to[h.n] = h.off[i+k], to
-			if from&uneven != 0 {
-				if from = x.walk(a, from&^uneven); x.starts[from+1]-a < m.f.size {
-					continue // not a word of one object
-				}
-			}
-			switch {
-			case has(x.gaps, from):
-			case m.reached(from):
-				h.n++
-			default:
-				m.setMore(from)
-				w.sweep.pen.note(&m.arenas, &m.states[from>>6].edges, from, to)
-			}
+	for len(offs) > 0 {
+		a := at + uint64(offs[0])
+		if s.chunk == nil || s.chunk.key != a>>chunkShift {
+			s.chunk = m.x.chunkOf(a) // what is swept is in one
 		}
-		i += n
+		some := offs[:min(len(offs), boxTargets)]
+		first := s.chunk.key << chunkShift
+		for end := first + 1<<chunkShift - 1; at+uint64(some[len(some)-1]) > end; {
+			some = some[:len(some)-1]
+		}
+		n, rest := m.f.sift(m.states, m.x, s.chunk, uint32(at-first), h.off[h.n:], some, &s.others)
+		h.n += n
+		for _, off := range s.others[:rest] {
+			w.holdOther(at+uint64(off), off, b)
+		}
+		offs = offs[len(some):]
 	}
 }
 
-// froms looks up where words are, behind address at.
-func (w *worker) froms(at uint64, offs []uint32) []uint32 {
-	x, chunk, targets := w.m.x, w.sweep.chunk, &w.sweep.froms
-	for i, off := range offs {
-		a := at + uint64(off)
-		if x.chunks[chunk].key != a>>chunkShift {
-			c, _ := x.chunkOf(a) // what is swept is in one
-			chunk = c.chunk()
+// holdOther does so with the word at address a, behind off in b, that is not
+// seen at once to be in a reached object.
+func (w *worker) holdOther(a uint64, off uint32, b []byte) {
+	m, x := w.m, w.m.x
+	from := w.sweep.chunk.target(a).near(x)
+	if from&uneven != 0 {
+		if from = x.walk(a, from&^uneven); x.starts[from+1]-a < m.f.size {
+			return // not a word of one object
 		}
-		targets[i] = target(chunk)<<chunkShift | target(a&(1<<chunkShift-1))
 	}
-	w.sweep.chunk = chunk
-	w.m.f.look(x, targets[:], w.spans[:len(offs)])
-	return w.spans[:len(offs)]
+	switch {
+	case has(x.gaps, from):
+	case m.reached(from):
+		w.hits.add(off, 1)
+	default:
+		if to, ok := x.target(m.f.word(b[off:])); ok {
+			m.setMore(from)
+			w.sweep.pen.note(&m.arenas, &m.states[from>>6].edges, from, to)
+		}
+	}
 }

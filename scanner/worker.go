@@ -242,13 +242,9 @@ func (w *worker) scanRun(mem guestmem.Memory, exclude bool) {
 func (w *worker) blocks(b []byte, at uint64, cur int, exclude bool) int {
 	f, h := &w.m.f, &w.hits
 	simple := w.visit == nil && len(w.run) == 1 && (!exclude || w.ex == len(w.m.exclude))
-	fast := simple && !w.sweep.on && f.scatter != nil
 	for next := 0; next < len(b); {
-		n, old := min(len(b)-next, blockWords<<f.shift), h.n
+		n := min(len(b)-next, blockWords<<f.shift)
 		f.filter(h, b[next:next+n], uint32(next), &w.m.x.bands)
-		if w.visit == nil && !fast {
-			w.aim(b, old)
-		}
 		if next += n; h.n < batch && next < len(b) {
 			continue
 		}
@@ -256,34 +252,12 @@ func (w *worker) blocks(b []byte, at uint64, cur int, exclude bool) int {
 			cur = w.choose(b, at, cur, exclude)
 		}
 		if w.sweep.on {
-			w.hold(at)
+			w.hold(b, at)
 		}
-		if fast {
-			w.scatter(b, h.off[:h.n], b[next:])
-		} else {
-			w.send(h.to[:h.n])
-		}
+		w.scatter(b, h.off[:h.n], b[next:])
 		h.n = 0
 	}
 	return cur
-}
-
-// aim finds what the hits from the i-th on, in b, point to, and leaves out those
-// that point to nothing.
-func (w *worker) aim(b []byte, i int) {
-	x, f, h := w.m.x, &w.m.f, &w.hits
-	n, end := i, h.n
-	for {
-		if i, n = f.aim(h, x, b, i, n, end); i == end {
-			break
-		}
-		if to, ok := x.target(f.word(b[h.off[i]:])); ok {
-			h.off[n], h.to[n] = h.off[i], to
-			n++
-		}
-		i++
-	}
-	h.n = n
 }
 
 // scatter sends what the words of b at offs point to, and has some of what is
@@ -309,7 +283,7 @@ func (w *worker) choose(b []byte, at uint64, cur int, exclude bool) int {
 	h := &w.hits
 	n := h.n
 	h.n = 0
-	for i, off := range h.off[:n] {
+	for _, off := range h.off[:n] {
 		a := at + uint64(off)
 		for w.run[cur].last < a {
 			cur++
@@ -319,7 +293,6 @@ func (w *worker) choose(b []byte, at uint64, cur int, exclude bool) int {
 		case w.visit != nil:
 			w.tell(w.m.f.word(b[off:]), w.run[cur].from, a)
 		default:
-			h.to[h.n] = h.to[i]
 			h.add(off, 1)
 		}
 	}

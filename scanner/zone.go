@@ -42,7 +42,7 @@ func (x *Index) setZones(list []draft, granules uint32) {
 		if last := x.zones[len(x.zones)-1].span; at > last && at < n && at-last >= n/maxZones {
 			x.zones = append(x.zones, zoneSpans{at, x.chunks[i].granule()})
 		}
-		x.chunks[i].place |= uint64(len(x.zones)-1) << 40
+		x.chunks[i].to |= target(len(x.zones)-1) << zoneBit
 	}
 	x.zones = append(x.zones, zoneSpans{n, granules})
 	x.zoneOf = make([]uint8, (n-1)>>maxRegion+1)
