@@ -35,9 +35,9 @@ func (a *arenas) setRoom(spans, workers int) {
 	a.list = make([][]edge, (spans/64+1)*maxEdges/(1<<arenaBits-maxEdges)+1+workers)
 }
 
-// get returns edges that are noted.
+// get returns edges, as far as they are noted.
 func (a *arenas) get(e edges) []edge {
-	if e.n == 0 {
+	if e.n == 0 || e.n == unnoted {
 		return nil
 	}
 	return a.list[e.first>>arenaBits][e.first&(1<<arenaBits-1):][:e.n]
@@ -75,7 +75,7 @@ func (p *pen) note(a *arenas, e *edges, i uint32, to target) {
 // is done with words, or has it scanned, if they were not noted.
 func (w *worker) follow(i uint32) {
 	m := w.m
-	e := m.states[i>>6].edges
+	e := m.noted[i>>6]
 	if e.n == unnoted {
 		w.pend(i)
 		return

@@ -47,7 +47,8 @@ type Index struct {
 	wide          []uint64    // gaps that may have pages of their own
 	chunks        []chunk     // by address
 	table         []chunk     // by hash
-	shift         uint        // of the hash
+	factor        uint64      // of the hash
+	shift         uint        // likewise
 	zones         []zoneSpans // with one behind the last
 	zoneOf        []uint8     // zone of each 1<<maxRegion spans
 	granules      []granule
@@ -148,16 +149,30 @@ func (x *Index) setTable() {
 	}
 	x.shift = uint(64 - bits.TrailingZeros(uint(size)))
 	x.table = make([]chunk, size)
+	// With the low bits of a key, neighbours stay neighbours.
+	for _, x.factor = range []uint64{1 << x.shift, hashFactor} {
+		if x.enterAll() {
+			break
+		}
+	}
+}
+
+// enterAll enters the chunks into the table, and says whether each is where it is
+// expected first.
+func (x *Index) enterAll() bool {
 	for i := range x.table {
 		x.table[i].key = noKey
 	}
+	all := true
 	for _, c := range x.chunks {
-		h := c.key * hashFactor >> x.shift
+		h := c.key * x.factor >> x.shift
 		for x.table[h].key != noKey {
-			h = (h + 1) & uint64(size-1)
+			all = false
+			h = (h + 1) & uint64(len(x.table)-1)
 		}
 		x.table[h] = c
 	}
+	return all
 }
 
 // listChunks lists the chunks in which an object's span lies.
@@ -244,7 +259,7 @@ const hashFactor = 0x9e3779b97f4a7c15
 // chunkOf returns the chunk of w, or nil where no object is, unless a huge one.
 func (x *Index) chunkOf(w uint64) *chunk {
 	key := w >> chunkShift
-	h := key * hashFactor >> x.shift
+	h := key * x.factor >> x.shift
 	for {
 		switch c := &x.table[h&uint64(len(x.table)-1)]; c.key {
 		case key:

@@ -20,11 +20,11 @@ func (f *format) setPlainLoops() { f.loops = loops{f.plainScatter, plainSift, pl
 type scatter func(o *outbox, x *Index, b []byte, offs []uint32, ahead []byte) (n, zone int)
 
 func (f *format) plainScatter(o *outbox, x *Index, b []byte, offs []uint32, _ []byte) (n, zone int) {
-	table, shift := x.table, x.shift&63
+	table, factor, shift := x.table, x.factor, x.shift&63
 	for i, off := range offs {
 		word := f.word(b[off:])
 		key := word >> chunkShift
-		c := &table[key*hashFactor>>shift]
+		c := &table[key*factor>>shift]
 		if c.key != key {
 			return i, -1
 		}
@@ -48,7 +48,7 @@ func plainSift(states []state, x *Index, c *chunk, at uint32, to, offs []uint32,
 	for _, off := range offs {
 		span := c.target(uint64(at + off)).near(x)
 		if span&uneven == 0 {
-			if s := &states[span>>6]; (s.reached&^s.gaps)>>(span&63)&1 != 0 {
+			if s := &states[span>>6]; (s.reached&^x.gaps[span>>6])>>(span&63)&1 != 0 {
 				to[n] = off
 				n++
 				continue
@@ -81,10 +81,8 @@ func plainMark(states []state, spans []uint32, first, size uint32, i, n int) (i2
 		if span-first >= size {
 			break
 		}
-		s := &states[span>>6]
 		spans[n] = span
-		n += int(s.more &^ s.reached >> (span & 63) & 1)
-		s.reached |= 1 << (span & 63)
+		n += states[span>>6].mark(span)
 	}
 	return i, n
 }

@@ -7,7 +7,7 @@
 #define LOAD32BE MOVL (SI)(AX*1), AX; BSWAPL AX
 
 // FIND makes DI the offset of the entry of the word AX, or jumps to NONE where
-// another chunk has it. CX is the shift, R10 the table and R13 hashFactor.
+// another chunk has it. CX is the shift, R10 the table and R13 the factor.
 #define FIND(NONE) \
 	MOVQ AX, DX; \
 	SHRQ $21, DX; \
@@ -18,18 +18,18 @@
 	CMPQ chunk_key(R10)(DI*1), DX; \
 	JNE NONE
 
-// SCATTER is the body; hashFactor and boxStride are the package's.
+// SCATTER is the body; boxTargets and boxStride are the package's.
 #define SCATTER(LOAD) \
 	MOVQ o+0(FP), R9; \
 	MOVQ outbox_targets(R9), R8; \
 	LEAQ outbox_n(R9), R9; \
 	MOVQ x+8(FP), R10; \
 	MOVQ Index_shift(R10), CX; \
+	MOVQ Index_factor(R10), R13; \
 	MOVQ Index_table(R10), R10; \
 	MOVQ b_base+16(FP), SI; \
 	MOVQ offs_base+40(FP), R11; \
 	MOVQ offs_len+48(FP), R12; \
-	MOVQ $const_hashFactor, R13; \
 	MOVQ ahead_base+64(FP), R14; \
 	XORQ BX, BX; \
 	JMP check; \
@@ -103,32 +103,36 @@ done:
 	RET
 
 // func bmiSift(states []state, x *Index, c *chunk, at uint32, to, offs []uint32, others *[boxTargets]uint32) (n, rest int)
-TEXT ·bmiSift(SB), NOSPLIT, $0-120
+TEXT ·bmiSift(SB), NOSPLIT, $8-120
 	MOVQ states_base+0(FP), R10
 	MOVQ x+24(FP), AX
 	MOVQ Index_granules(AX), R8
+	MOVQ Index_gaps(AX), R9
 	MOVQ c+32(FP), AX
-	MOVQ chunk_to(AX), R9
-	MOVL at+40(FP), R14
+	MOVQ chunk_to(AX), CX
+	MOVLQSX at+40(FP), R14
+	SHLXQ CX, R14, R14
+	ADDQ CX, R14 // the target of the word at offset zero
 	MOVQ to_base+48(FP), DI
 	MOVQ offs_base+72(FP), SI
+	MOVQ offs_len+80(FP), AX
+	LEAQ (SI)(AX*4), AX
+	MOVQ AX, end-8(SP)
 	MOVQ others+96(FP), R15
-	XORQ CX, CX
 	XORQ R12, R12
 	XORQ R13, R13
 	JMP check
 next:
-	MOVL (SI)(CX*4), DX
-	LEAL (DX)(R14*1), AX
-	SHLXQ R9, AX, AX
-	ADDQ R9, AX
+	MOVL (SI), DX
+	SHLXQ CX, DX, AX
+	ADDQ R14, AX
 	UNIT
 	TESTL AX, AX
 	JS other
 	MOVL AX, BX
 	SHRL $6, BX
-	SHLQ $5, BX
-	MOVQ state_gaps(R10)(BX*1), R11
+	MOVQ (R9)(BX*8), R11
+	SHLQ $4, BX
 	ANDNQ state_reached(R10)(BX*1), R11, R11
 	SHRXQ AX, R11, R11
 	ANDL $1, R11
@@ -137,9 +141,9 @@ next:
 	XORL $1, R11
 	MOVL DX, (R15)(R13*4)
 	ADDQ R11, R13
-	INCQ CX
+	ADDQ $4, SI
 check:
-	CMPQ CX, offs_len+80(FP)
+	CMPQ SI, end-8(SP)
 	JB next
 	MOVQ R12, n+104(FP)
 	MOVQ R13, rest+112(FP)
@@ -147,7 +151,7 @@ check:
 other:
 	MOVL DX, (R15)(R13*4)
 	INCQ R13
-	INCQ CX
+	ADDQ $4, SI
 	JMP check
 
 // func bmiScatter64LE(o *outbox, x *Index, b []byte, offs []uint32, ahead []byte) (n, zone int)
@@ -185,7 +189,7 @@ next:
 	MOVL AX, (SI)(R12*4)
 	MOVL AX, DX
 	SHRL $6, DX
-	SHLQ $5, DX
+	SHLQ $4, DX
 	MOVQ state_reached(R8)(DX*1), R13
 	ANDNQ state_more(R8)(DX*1), R13, DI
 	SHRXQ AX, DI, DI

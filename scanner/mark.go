@@ -21,7 +21,8 @@ type marker struct {
 	special, pending []uint64
 	states           []state
 	arenas           arenas
-	queued           []bool // regions that are in the queue, about to be, or being scanned
+	noted            []edges // of each 64 spans
+	queued           []bool  // regions that are in the queue, about to be, or being scanned
 	regionShift      uint
 	zones            []zone
 	boxSize          int // targets that a zone is given
@@ -60,8 +61,9 @@ func newMarker(in *Input, o *Options) (*marker, error) {
 	m.setEdges()
 	n := len(m.x.owners)
 	m.pending, m.states = make([]uint64, len(m.special)), makeLarge[state](len(m.special), len(m.special))
+	m.noted = make([]edges, len(m.special))
 	for i := range m.states {
-		m.states[i] = state{reached: m.x.gaps[i], more: m.special[i], gaps: m.x.gaps[i]}
+		m.states[i] = state{reached: m.x.gaps[i], more: m.special[i]}
 	}
 	m.regionShift = maxRegion
 	for m.regionShift > 6 && n>>m.regionShift < 32*workers {

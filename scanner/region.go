@@ -37,7 +37,7 @@ func (w *worker) scanPending(k uint32) {
 	for n, set := range w.pending {
 		for ; set != 0; set &= set - 1 {
 			i := (first+uint32(n))<<6 + uint32(bits.TrailingZeros64(set))
-			if w.visit == nil || has(m.special, i) || m.states[i>>6].edges.n == unnoted {
+			if w.visit == nil || has(m.special, i) || m.noted[i>>6].n == unnoted {
 				w.scanSpan(i)
 			} else {
 				w.visitEdges(i)

@@ -5,9 +5,15 @@ type state struct {
 	// reached are those that were, and the gaps, which nothing is to be done about.
 	reached uint64
 	// more says that there is more to be done when a span is reached.
-	more  uint64
-	gaps  uint64 // those without an object
-	edges edges
+	more uint64
+}
+
+// mark marks a span of s, and returns 1 if it was not and there is more to be
+// done, else 0.
+func (s *state) mark(i uint32) int {
+	more := int(s.more &^ s.reached >> (i & 63) & 1)
+	s.reached |= 1 << (i & 63)
+	return more
 }
 
 // markAll marks what targets, at most boxTargets of them, point to, in a zone

@@ -81,7 +81,7 @@ func (w *worker) giveUp(first, to uint32) uint32 {
 	i := first
 	for k := first >> m.regionShift; i < to && x.starts[i] <= w.sweep.failedAt; k++ {
 		for _, end := m.spansIn(k); i < min(end, to); i++ {
-			m.states[i>>6].edges.n = unnoted
+			m.noted[i>>6].n = unnoted
 			switch {
 			case has(m.special, i) || has(x.gaps, i):
 			case m.reached(i):
@@ -149,7 +149,7 @@ func (w *worker) holdOther(a uint64, off uint32, b []byte) {
 	default:
 		if to, ok := x.target(m.f.word(b[off:])); ok {
 			m.setMore(from)
-			w.sweep.pen.note(&m.arenas, &m.states[from>>6].edges, from, to)
+			w.sweep.pen.note(&m.arenas, &m.noted[from>>6], from, to)
 		}
 	}
 }

@@ -9,6 +9,8 @@ const (
 	// boxStride is how far apart a worker's boxes begin: not in the same lines of
 	// the cache.
 	boxStride = boxTargets + 8
+	// Of so many targets it is worth while to look at one after another, by zones.
+	maxChase = 32
 )
 
 // A zone is a run of spans whose part of the index and of the marks stays in a
@@ -164,6 +166,25 @@ func (w *worker) drainAll() {
 	o.draining = false
 }
 
+// chase marks what has come to light at once, and what that brings to light, as
+// long as it is little: a long list is that.
+func (w *worker) chase() {
+	m := w.m
+	for n := len(w.late); n > 0 && n < maxChase; n = len(w.late) {
+		t := w.late[n-1]
+		w.late = w.late[:n-1]
+		zone := t.zone()
+		z := &m.zones[zone]
+		z.mu.Lock()
+		if i := t.span(m.x); m.x.zone(i) != zone {
+			w.late = append(w.late, m.x.direct(i))
+		} else if m.states[i>>6].mark(i) > 0 {
+			w.reach(i)
+		}
+		z.mu.Unlock()
+	}
+}
+
 // markZone marks what a zone was given.
 func (w *worker) markZone(zone uint8) {
 	w.m.zones[zone].mu.Lock()
@@ -252,6 +273,7 @@ func (w *worker) settle() {
 		o.isDirty[zone] = false
 		w.markOwn(zone)
 		w.markLocked(zone)
+		w.chase()
 		w.drainAll()
 	}
 }
