@@ -11,7 +11,8 @@ type edge uint64
 
 const (
 	edgeShift = 58
-	maxEdges  = 128 // from 64 spans
+	maxEdges  = 512 // from 64 spans
+	perSpan   = 2   // of all spans, on average
 	arenaBits = 16  // log2 of the edges that are allocated together
 )
 
@@ -30,9 +31,9 @@ type arenas struct {
 	used atomic.Uint32
 }
 
-// setRoom makes room for the edges of so many spans, noted by so many workers.
+// setRoom makes room for perSpan edges of each span, noted by so many workers.
 func (a *arenas) setRoom(spans, workers int) {
-	a.list = make([][]edge, (spans/64+1)*maxEdges/(1<<arenaBits-maxEdges)+1+workers)
+	a.list = make([][]edge, spans*perSpan>>arenaBits+workers)
 }
 
 // get returns edges, as far as they are noted.
@@ -50,7 +51,7 @@ type pen struct {
 	number uint32 // of the arena
 }
 
-// note adds an edge to those from span i.
+// note adds an edge to those from span i, if there is room.
 func (p *pen) note(a *arenas, e *edges, i uint32, to target) {
 	switch {
 	case e.n == unnoted:
@@ -61,7 +62,10 @@ func (p *pen) note(a *arenas, e *edges, i uint32, to target) {
 		return
 	case e.n == 0:
 		if cap(p.arena)-len(p.arena) < maxEdges {
-			p.number = a.used.Add(1) - 1
+			if p.number = a.used.Add(1) - 1; int(p.number) >= len(a.list) {
+				e.n = unnoted
+				return
+			}
 			a.list[p.number] = make([]edge, 1<<arenaBits)
 			p.arena = a.list[p.number][:0]
 		}
