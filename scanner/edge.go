@@ -12,7 +12,7 @@ type edge uint64
 const (
 	edgeShift = 58
 	maxEdges  = 512 // from 64 spans
-	perSpan   = 2   // of all spans, on average
+	meanEdges = 2   // from each span, at most, over all
 	arenaBits = 16  // log2 of the edges that are allocated together
 )
 
@@ -31,9 +31,9 @@ type arenas struct {
 	used atomic.Uint32
 }
 
-// setRoom makes room for perSpan edges of each span, noted by so many workers.
+// setRoom makes room for the edges from so many spans, noted by so many workers.
 func (a *arenas) setRoom(spans, workers int) {
-	a.list = make([][]edge, spans*perSpan>>arenaBits+workers)
+	a.list = make([][]edge, spans*meanEdges>>arenaBits+workers)
 }
 
 // get returns edges, as far as they are noted.

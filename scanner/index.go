@@ -149,30 +149,30 @@ func (x *Index) setTable() {
 	}
 	x.shift = uint(64 - bits.TrailingZeros(uint(size)))
 	x.table = make([]chunk, size)
-	// With the low bits of a key, neighbours stay neighbours.
-	for _, x.factor = range []uint64{1 << x.shift, hashFactor} {
-		if x.enterAll() {
-			break
-		}
+	// By the low bits of their keys neighbours stay neighbours.
+	if !x.enterAll(1<<x.shift, false) {
+		x.enterAll(hashFactor, true)
 	}
 }
 
-// enterAll enters the chunks into the table, and says whether each is where it is
-// expected first.
-func (x *Index) enterAll() bool {
+// enterAll enters the chunks into the table; or else, if it must not probe, it
+// gives up at two that would be in the same place.
+func (x *Index) enterAll(factor uint64, probe bool) bool {
+	x.factor = factor
 	for i := range x.table {
 		x.table[i].key = noKey
 	}
-	all := true
 	for _, c := range x.chunks {
-		h := c.key * x.factor >> x.shift
+		h := c.key * factor >> x.shift
 		for x.table[h].key != noKey {
-			all = false
+			if !probe {
+				return false
+			}
 			h = (h + 1) & uint64(len(x.table)-1)
 		}
 		x.table[h] = c
 	}
-	return all
+	return true
 }
 
 // listChunks lists the chunks in which an object's span lies.

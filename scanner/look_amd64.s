@@ -10,7 +10,7 @@
 // another chunk has it. CX is the shift, R10 the table and R13 the factor.
 #define FIND(NONE) \
 	MOVQ AX, DX; \
-	SHRQ $21, DX; \
+	SHRQ $const_chunkShift, DX; \
 	MOVQ DX, DI; \
 	IMULQ R13, DI; \
 	SHRXQ CX, DI, DI; \
@@ -38,10 +38,10 @@ next: \
 	LOAD; \
 	FIND(none); \
 	MOVQ chunk_to(R10)(DI*1), DX; \
-	ANDL $0x1fffff, AX; \
+	ANDL $((1<<const_chunkShift)-1), AX; \
 	SHLXQ DX, AX, AX; \
 	ADDQ DX, AX; \
-	SHRQ $56, DX; \
+	SHRQ $const_zoneBit, DX; \
 	MOVL (R9)(DX*4), DI; \
 	IMUL3Q $const_boxStride, DX, R15; \
 	ADDQ DI, R15; \
@@ -67,7 +67,7 @@ event: \
 // bit uneven. R8 are the granules.
 #define UNIT \
 	MOVQ AX, BX; \
-	SHRQ $21, BX; \
+	SHRQ $const_chunkShift, BX; \
 	MOVL BX, BX; \
 	SHLQ $4, BX; \
 	SHRQ $const_subBits, AX; \

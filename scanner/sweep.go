@@ -2,10 +2,8 @@ package scanner
 
 import "math/bits"
 
-const (
-	// maxSweep is how many regions are swept together.
-	maxSweep = 16
-)
+// maxSweep is how many regions are swept together.
+const maxSweep = 16
 
 // sweep is a worker's work on some regions of a zone: their memory is read from
 // one end to the other, once, whether what it holds is reached already or not,
@@ -16,7 +14,7 @@ type sweep struct {
 	zone     uint8
 	chunk    *chunk // that is being read
 	pen      pen
-	others   [boxTargets]uint32
+	others   [boxTargets]uint32 // see hold
 	// failed says that the memory at an address cannot be read.
 	failed   bool
 	failedAt uint64

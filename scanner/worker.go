@@ -63,7 +63,6 @@ func newWorker(ctx context.Context, m *marker, number int) *worker {
 
 // work takes work from q until there is none.
 func (w *worker) work(q *queue) {
-	roots := false
 	for {
 		if err := w.ctx.Err(); err != nil {
 			q.fail(err)
@@ -73,9 +72,8 @@ func (w *worker) work(q *queue) {
 		if len(w.todo) == 0 {
 			t, w.todo = q.take(w.number, w.todo)
 		}
-		roots = t.job != nil
 		switch n := len(w.todo); {
-		case roots:
+		case t.job != nil:
 			w.scanJob(t.job)
 		case t.sweep.next < t.sweep.end:
 			w.sweepRegions(t.sweep.next, t.sweep.end)

@@ -9,7 +9,7 @@ const (
 	// boxStride is how far apart a worker's boxes begin: not in the same lines of
 	// the cache.
 	boxStride = boxTargets + 8
-	// Of so many targets it is worth while to look at one after another, by zones.
+	// So many targets are better looked at zone by zone.
 	maxChase = 32
 )
 
@@ -19,7 +19,7 @@ const (
 // emptied when there is enough in them, one zone after another. And as only
 // one worker is in a zone at a time, it needs no atomic operation for a mark.
 type zone struct {
-	// mu guards what belongs to the zone's spans: marks, pending and regions.
+	// mu guards what belongs to the zone's spans: marks, edges, pending and queued.
 	// A worker holds one at most, and only for as long as it takes to look at
 	// what has been found: it never reads memory meanwhile.
 	mu sync.Mutex
@@ -166,8 +166,9 @@ func (w *worker) drainAll() {
 	o.draining = false
 }
 
-// chase marks what has come to light at once, and what that brings to light, as
-// long as it is little: a long list is that.
+// chase marks what has come to light, and at once what that brings to light, as
+// long as it is little: a list, whose members do not come to light together, does
+// not have to go through boxes.
 func (w *worker) chase() {
 	m := w.m
 	for n := len(w.late); n > 0 && n < maxChase; n = len(w.late) {

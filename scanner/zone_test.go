@@ -189,7 +189,10 @@ func scanWith(t *testing.T, in *Input, workers, boxSize int, fast bool) *Result 
 	if err != nil {
 		t.Fatal(err)
 	}
-	if m.boxSize = boxSize; !fast {
+	if m.boxSize = boxSize; boxSize < 4*boxTargets {
+		m.arenas.list = nil // no room for edges
+	}
+	if !fast {
 		m.f.setPlainLoops()
 	}
 	if len(m.zones) < 20 {
@@ -206,6 +209,65 @@ func scanWith(t *testing.T, in *Input, workers, boxSize int, fast bool) *Result 
 	}
 	r, _ := m.result(ws)
 	return r
+}
+
+// A word is sifted the same way by hand-written loops and by plain Go.
+func TestSift(t *testing.T) {
+	rng := rand.New(rand.NewPCG(2, 1))
+	in := spread(rng, 20000, 4, binary.BigEndian)
+	m, err := newMarker(in, &Options{Workers: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range m.states {
+		m.states[i].reached |= rng.Uint64()
+	}
+	counts := [2]int{}
+	for c := range m.x.chunks {
+		c := &m.x.chunks[c]
+		for range 20 {
+			// What is read begins before the chunk, in it, or where it does.
+			start := (rng.IntN(3) - 1) * rng.IntN(1<<chunkShift)
+			offs := make([]uint32, rng.IntN(boxTargets+1))
+			for i := range offs {
+				low := max(start, 0)
+				low += rng.IntN(1<<chunkShift - low)
+				offs[i] = uint32(low - start)
+			}
+			var others, otherPlain [boxTargets]uint32
+			to, plain := make([]uint32, len(offs)+1), make([]uint32, len(offs)+1)
+			n, rest := m.f.sift(m.states, m.x, c, uint32(start), to, offs, &others)
+			plainN, plainRest := plainSift(m.states, m.x, c, uint32(start), plain, offs, &otherPlain)
+			if !slices.Equal(to[:n], plain[:plainN]) || !slices.Equal(others[:rest], otherPlain[:plainRest]) {
+				t.Fatalf("%d words of chunk %#x: %d and %d are reached, %d and %d others", len(offs), c.key, n, plainN, rest, plainRest)
+			}
+			counts[0] += n
+			counts[1] += rest
+		}
+	}
+	if min(counts[0], counts[1]) < 1000 {
+		t.Errorf("one-sided: %v", counts)
+	}
+}
+
+// Chunks that differ in high bits only are found too, and entering many takes no
+// longer than others.
+func TestTable(t *testing.T) {
+	for _, apart := range []uint64{1 << chunkShift, 1 << (chunkShift + 20)} {
+		objects := make([]Object, 1<<18)
+		for i := range objects {
+			objects[i] = Object{Addr: gva(1<<48 + uint64(i)*apart), Size: 64}
+		}
+		x := newIndex(objects, 8, 1)
+		if plain := x.factor != hashFactor; plain != (apart == 1<<chunkShift) {
+			t.Errorf("%#x apart: the factor is %#x", apart, x.factor)
+		}
+		for i, o := range objects {
+			if span, ok := x.find(uint64(o.Addr) + 63); !ok || x.owners[span] != uint32(i) {
+				t.Fatalf("%#x apart: object %d is not found", apart, i)
+			}
+		}
+	}
 }
 
 // Of what looks targets up, all find the same.
