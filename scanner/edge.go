@@ -36,11 +36,8 @@ func (a *arenas) setRoom(spans, workers int) {
 	a.list = make([][]edge, spans*meanEdges>>arenaBits+workers)
 }
 
-// get returns edges, as far as they are noted.
+// get returns edges that are noted, at least one.
 func (a *arenas) get(e edges) []edge {
-	if e.n == 0 || e.n == unnoted {
-		return nil
-	}
 	return a.list[e.first>>arenaBits][e.first&(1<<arenaBits-1):][:e.n]
 }
 
@@ -80,7 +77,10 @@ func (p *pen) note(a *arenas, e *edges, i uint32, to target) {
 func (w *worker) follow(i uint32) {
 	m := w.m
 	e := m.noted[i>>6]
-	if e.n == unnoted {
+	switch e.n {
+	case 0:
+		return
+	case unnoted:
 		w.pend(i)
 		return
 	}

@@ -163,7 +163,7 @@ func (x *Index) enterAll(factor uint64, probe bool) bool {
 		x.table[i].key = noKey
 	}
 	for _, c := range x.chunks {
-		h := c.key * factor >> x.shift
+		h := x.slot(c.key)
 		for x.table[h].key != noKey {
 			if !probe {
 				return false
@@ -256,10 +256,13 @@ func (x *Index) fill(number, i uint32) {
 
 const hashFactor = 0x9e3779b97f4a7c15
 
+// slot returns where in the table a chunk is expected first.
+func (x *Index) slot(key uint64) uint64 { return key * x.factor >> (x.shift & 63) }
+
 // chunkOf returns the chunk of w, or nil where no object is, unless a huge one.
 func (x *Index) chunkOf(w uint64) *chunk {
 	key := w >> chunkShift
-	h := key * x.factor >> x.shift
+	h := x.slot(key)
 	for {
 		switch c := &x.table[h&uint64(len(x.table)-1)]; c.key {
 		case key:

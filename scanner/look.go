@@ -20,19 +20,14 @@ func (f *format) setPlainLoops() { f.loops = loops{f.plainScatter, plainSift, pl
 type scatter func(o *outbox, x *Index, b []byte, offs []uint32, ahead []byte) (n, zone int)
 
 func (f *format) plainScatter(o *outbox, x *Index, b []byte, offs []uint32, _ []byte) (n, zone int) {
-	table, factor, shift := x.table, x.factor, x.shift&63
 	for i, off := range offs {
 		word := f.word(b[off:])
 		key := word >> chunkShift
-		c := &table[key*factor>>shift]
+		c := &x.table[x.slot(key)]
 		if c.key != key {
 			return i, -1
 		}
-		t := c.target(word)
-		zone := t.zone()
-		k := o.n[zone]
-		o.targets[uint32(zone)*boxStride+k] = t
-		if o.n[zone] = k + 1; k+1 == boxTargets {
+		if zone, n := o.put(c.target(word)); n == boxTargets {
 			return i + 1, int(zone)
 		}
 	}

@@ -27,6 +27,7 @@ func (w *worker) sweepRegions(k, end uint32) {
 	_, to := m.spansIn(end - 1)
 	if zone := m.x.zone(from); zone != s.zone || !s.some {
 		s.zone, s.some = zone, true
+		m.zones[zone].mu.Lock()
 		w.empty(zone)
 	}
 	s.on = true

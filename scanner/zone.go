@@ -82,15 +82,21 @@ func newOutbox(m *marker) outbox {
 
 // send puts targets into the boxes of their zones.
 func (w *worker) send(targets []target) {
-	boxes, counts := w.box.targets, &w.box.n
 	for _, t := range targets {
-		zone := t.zone()
-		k := counts[zone]
-		boxes[uint32(zone)*boxStride+k] = t
-		if counts[zone] = k + 1; (k+1)&(boxTargets-1) <= 1 {
+		if zone, n := w.box.put(t); n == 1 || n == boxTargets {
 			w.posted(zone)
 		}
 	}
+}
+
+// put puts a target into the box of its zone, and returns that and how many are
+// in it.
+func (o *outbox) put(t target) (zone uint8, n uint32) {
+	zone = t.zone()
+	n = o.n[zone]
+	o.targets[uint32(zone)*boxStride+n] = t
+	o.n[zone] = n + 1
+	return zone, n + 1
 }
 
 // sendWord sends what a word points to.
@@ -227,11 +233,13 @@ func (w *worker) warm(zone uint8, targets int) {
 	}
 }
 
-// empty drains a zone, with what w has for it.
+// empty marks what a zone that is w's was given, and what w has for it, lets go of
+// it, and marks what that brought to light.
 func (w *worker) empty(zone uint8) {
-	if w.handOver(zone) > 0 {
-		w.drain(zone)
-	}
+	w.markOwn(zone)
+	w.markLocked(zone)
+	w.chase()
+	w.drainAll()
 }
 
 // unsettled says whether there is something for settle to do.
@@ -272,9 +280,6 @@ func (w *worker) settle() {
 			continue
 		}
 		o.isDirty[zone] = false
-		w.markOwn(zone)
-		w.markLocked(zone)
-		w.chase()
-		w.drainAll()
+		w.empty(zone)
 	}
 }
