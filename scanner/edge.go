@@ -6,14 +6,14 @@ import (
 )
 
 // An edge is a reference from a span, by its number among 64 in the upper bits,
-// to a target, without zone.
+// to a target.
 type edge uint64
 
 const (
 	edgeShift = 58
 	maxEdges  = 512 // from 64 spans
 	meanEdges = 2   // from each span, at most, over all
-	arenaBits = 16  // log2 of the edges that are allocated together
+	arenaBits = 13  // log2 of the edges that are allocated together
 )
 
 // edges are those from 64 spans that were not reached when they were swept,
@@ -72,24 +72,24 @@ func (p *pen) note(a *arenas, e *edges, i uint32, to target) {
 	e.n++
 }
 
-// follow does with the edges from span i, which is in a zone that is w's, what
-// is done with words, or has it scanned, if they were not noted.
-func (w *worker) follow(i uint32) {
-	m := w.m
-	e := m.noted[i>>6]
-	switch e.n {
-	case 0:
-		return
-	case unnoted:
-		w.pend(i)
-		return
-	}
-	from := edge(i & 63)
-	all := m.arenas.get(e)
-	for _, e := range all[gallop(all, func(e *edge) bool { return *e>>edgeShift < from }):] {
-		if e>>edgeShift != from {
-			break
+// target returns what e leads to.
+func (e edge) target() target { return target(e & (1<<edgeShift - 1)) }
+
+// from says from which of 64 spans e is.
+func (e edge) from() uint { return uint(e >> edgeShift) }
+
+// edgesOf calls yield with those edges from the k-th 64 spans that were noted and
+// are from one in set.
+func (m *marker) edgesOf(k uint32, set uint64) func(yield func(edge) bool) {
+	return func(yield func(edge) bool) {
+		e := m.noted[k]
+		if e.n == 0 || e.n == unnoted {
+			return
 		}
-		w.late = append(w.late, m.x.inZone(target(e&(1<<edgeShift-1))))
+		for _, e := range m.arenas.get(e) {
+			if set>>e.from()&1 != 0 && !yield(e) {
+				return
+			}
+		}
 	}
 }

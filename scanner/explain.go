@@ -121,7 +121,7 @@ func (e *explorer) explore(ctx context.Context, by way) (bool, error) {
 		e.from[i] = none
 	}
 	e.queue = e.queue[:0]
-	e.w = newWorker(ctx, e.m, 0)
+	e.w = newWorker(ctx, e.m)
 	e.w.visit = func(to, from uint32, word, at uint64) {
 		obj := e.m.x.owners[to]
 		if e.from[obj] != none {
@@ -314,7 +314,7 @@ func (e *explorer) edge(from uint32, root *Root, o uint32) uint64 {
 
 // referrers lists who points to the target among what is not reached.
 func (e *explorer) referrers(ctx context.Context, p *Path) error {
-	e.w = newWorker(ctx, e.m, 0)
+	e.w = newWorker(ctx, e.m)
 	e.w.visit = func(to, from uint32, _, at uint64) {
 		if e.m.x.owners[to] != e.target {
 			return

@@ -28,8 +28,8 @@ const (
 // is a gap between objects: whatever a word points to is a span, and that it
 // points to nothing is seen as late as that it points to something known. The
 // chunk of 2 MiB of an address is found in a hash table; in that its granule,
-// whose 64 units are as large as all in the chunk is aligned to, or so large
-// that there are about as many granules as spans. A bit for each unit says that a span starts there, and how
+// whose 64 units are as large as all in the chunk is aligned to, or so much
+// larger that there are about as many granules as spans. A bit for each unit says that a span starts there, and how
 // many bits there are up to the address's unit is which span it is: so it
 // takes one read at random, and no look at the spans themselves unless some
 // begin or end within a unit.
@@ -44,14 +44,13 @@ type Index struct {
 	// A bit for each span: special says that its object needs more than a
 	// look at the span, gaps that it has no object.
 	special, gaps []uint64
-	wide          []uint64    // gaps that may have pages of their own
-	chunks        []chunk     // by address
-	table         []chunk     // by hash
-	factor        uint64      // of the hash
-	shift         uint        // likewise
-	zones         []zoneSpans // with one behind the last
-	zoneOf        []uint8     // zone of each 1<<maxRegion spans
+	wide          []uint64 // gaps that may have pages of their own
+	chunks        []chunk  // by address
+	table         []chunk  // by hash
+	factor        uint64   // of the hash
+	shift         uint     // likewise
 	granules      []granule
+	regions       []uint32            // the first granule of each region, and the last of the last
 	huge          []uint32            // spans that are in not all of their chunks
 	several       bool                // some object may have other than one span
 	multi         map[uint32][]uint32 // all spans of the objects that have several
@@ -67,14 +66,15 @@ type draft struct {
 	low   uint64 // bits that are set in some start, or end
 }
 
-// unit returns log2 of the bytes in a unit: as much as all that is in the
-// chunk is aligned to, or more where spans are few.
-func (d *draft) unit(wordSize int) uint {
+// unit returns log2 of the bytes in a unit: as much as all that is in the chunk is
+// aligned to, or more where spans are few: so much that there are at most 2<<finer
+// times as many granules as spans.
+func (d *draft) unit(wordSize int, finer uint) uint {
 	most := uint(chunkShift - unitBits)
 	if d.spans < granuleMin {
 		return most
 	}
-	few := chunkShift - unitBits - min(uint(bits.Len32(d.spans)), most)
+	few := most - min(uint(bits.Len32(d.spans))+finer, most)
 	return min(max(few, uint(bits.TrailingZeros64(d.low)), uint(bits.TrailingZeros(uint(wordSize)))), most)
 }
 
@@ -83,7 +83,6 @@ func (d *draft) unit(wordSize int) uint {
 type granule struct {
 	starts uint64 // bit for each unit that spans count to
 	before uint32 // spans that count to units before these; the bit uneven
-	chunk  uint32 // that it is in
 }
 
 // uneven says that a span starts within a unit of the granule.
@@ -123,25 +122,39 @@ func newIndex(objects []Object, wordSize, workers int) *Index {
 // setChunks builds the hash table and the granules.
 func (x *Index) setChunks(workers int) {
 	list := x.listChunks(workers)
+	finer := uint(chunkShift)
+	for finer > 0 && x.countGranules(list, finer) > uint64(len(x.owners)) {
+		finer--
+	}
 	total := uint64(0)
 	x.chunks = make([]chunk, len(list))
 	for i := range list {
-		unit := list[i].unit(x.wordSize)
+		unit := list[i].unit(x.wordSize, finer)
 		x.chunks[i] = newChunk(list[i].key, total, unit)
-		total += 1 << (chunkShift - unitBits - unit)
+		total += granulesOf(unit)
 	}
-	x.setZones(list, uint32(total))
-	x.setTable()
 	x.granules = makeLarge[granule](int(total), int(total))
 	shares(workers, int(total), func(_, lo, hi int) {
 		first := sort.Search(len(list), func(i int) bool { return int(x.chunks[i].granule()) >= lo })
 		for ; first < len(list) && int(x.chunks[first].granule()) < hi; first++ {
-			x.fill(uint32(first), list[first].first)
+			x.fill(&x.chunks[first], list[first].first)
 		}
 	})
+	x.setRegions()
+	x.setTable()
 }
 
-// setTable builds the hash table of the chunks, whose zones are given.
+// granulesOf returns how many granules a chunk has with units of so many bits.
+func granulesOf(unit uint) uint64 { return 1 << (chunkShift - unitBits - unit) }
+
+func (x *Index) countGranules(list []draft, finer uint) (n uint64) {
+	for i := range list {
+		n += granulesOf(list[i].unit(x.wordSize, finer))
+	}
+	return n
+}
+
+// setTable builds the hash table of the chunks.
 func (x *Index) setTable() {
 	size := 2
 	for size < len(x.chunks)*2 {
@@ -163,7 +176,7 @@ func (x *Index) enterAll(factor uint64, probe bool) bool {
 		x.table[i].key = noKey
 	}
 	for _, c := range x.chunks {
-		h := x.slot(c.key)
+		h := x.slot(c.key &^ rough)
 		for x.table[h].key != noKey {
 			if !probe {
 				return false
@@ -220,12 +233,12 @@ func enter(list []draft, c draft) []draft {
 	return append(list, c)
 }
 
-// fill fills the granules of a chunk, in which span i is the first of an object.
-func (x *Index) fill(number, i uint32) {
-	c := &x.chunks[number]
-	shift := c.unit()
+// fill fills the granules of c, in which span i is the first of an object, and says
+// whether it is rough.
+func (x *Index) fill(c *chunk, i uint32) {
+	shift := c.shift()
 	unit := uint64(1) << shift
-	at := c.key << chunkShift
+	at := c.start()
 	// Up to those that start more than a unit before at.
 	for i > 0 && (at == 0 || x.starts[i-1] > at-unit) {
 		i--
@@ -235,7 +248,7 @@ func (x *Index) fill(number, i uint32) {
 	}
 	granules := x.granules[c.granule():][:1<<(chunkShift-unitBits-shift)]
 	for k := range granules {
-		g := granule{before: i, chunk: number}
+		g := granule{before: i}
 		for ; i < uint32(len(x.owners)) && x.starts[i] <= at+63*unit; i++ {
 			s := x.starts[i]
 			if s&(unit-1) != 0 {
@@ -250,7 +263,9 @@ func (x *Index) fill(number, i uint32) {
 		if at += unit << unitBits; i < uint32(len(x.owners)) && x.starts[i] <= at-1 {
 			g.before |= uneven // in the last unit
 		}
-		granules[k] = g
+		if granules[k] = g; g.before&uneven != 0 {
+			c.key |= rough
+		}
 	}
 }
 
@@ -264,10 +279,10 @@ func (x *Index) chunkOf(w uint64) *chunk {
 	key := w >> chunkShift
 	h := x.slot(key)
 	for {
-		switch c := &x.table[h&uint64(len(x.table)-1)]; c.key {
-		case key:
+		switch c := &x.table[h&uint64(len(x.table)-1)]; {
+		case c.key&^rough == key:
 			return c
-		case noKey:
+		case c.key == noKey:
 			return nil
 		}
 		h++
@@ -301,7 +316,7 @@ func (x *Index) find(w uint64) (uint32, bool) {
 	if c == nil {
 		return x.findHuge(w)
 	}
-	i := c.target(w).span(x)
+	i := x.findIn(c, w)
 	return i, x.owners[i] != none
 }
 

@@ -53,9 +53,7 @@ func (m *marker) findLeaks(ctx context.Context, white []uint32, r *Result) error
 			ws[0].tell(to, i, atEdge)
 		}
 	}
-	q := newQueue(m)
-	ws[0].put(q)
-	if err := q.run(ws); err != nil {
+	if err := m.scanOut(ws); err != nil {
 		return err
 	}
 	var all []uint64

@@ -1,49 +1,61 @@
 package scanner
 
-// loops are what is run for each word that may be a pointer: four short loops,
-// which have been written for some CPUs by hand.
+import (
+	"math/bits"
+	"sync/atomic"
+)
+
+// loops are what is run for each word that may be a pointer, and for each granule:
+// three short loops, which have been written for some CPUs by hand.
 type loops struct {
-	scatter scatter
-	sift    sift
-	look    look
-	mark    mark
+	set    set
+	sift   sift
+	spread spread
 }
 
 // setPlainLoops has no hand-written loop used.
-func (f *format) setPlainLoops() { f.loops = loops{f.plainScatter, plainSift, plainLook, plainMark} }
+func (f *format) setPlainLoops() { f.loops = loops{f.plainSet, plainSift, plainSpread} }
 
-// scatter puts the targets of the words of b at offs into the boxes of their
-// zones. It ends behind one with which a box is full, or before one whose chunk
-// is not where it is expected first, and returns how many it has done and the
-// zone of that box, or -1. For each it has another line of what is ahead, which
-// is read next, fetched meanwhile.
-type scatter func(o *outbox, x *Index, b []byte, offs []uint32, ahead []byte) (n, zone int)
+// set marks the units that the words of b at offs point to. It ends before a word
+// whose chunk is rough, or not where it is expected first, and returns how many it
+// has done: at most setWords, for which there is room in units. Nobody else may
+// write to marks, but others may read them.
+type set func(marks []uint64, x *Index, b []byte, offs []uint32, units *[setWords]uint64) int
 
-func (f *format) plainScatter(o *outbox, x *Index, b []byte, offs []uint32, _ []byte) (n, zone int) {
+const setWords = 64
+
+func (f *format) plainSet(marks []uint64, x *Index, b []byte, offs []uint32, _ *[setWords]uint64) int {
 	for i, off := range offs {
 		word := f.word(b[off:])
 		key := word >> chunkShift
 		c := &x.table[x.slot(key)]
 		if c.key != key {
-			return i, -1
+			return i
 		}
-		if zone, n := o.put(c.target(word)); n == boxTargets {
-			return i + 1, int(zone)
-		}
+		orBit(marks, c.unit(word))
 	}
-	return len(offs), -1
+	return len(offs)
+}
+
+// orBit sets bit i, which others may read meanwhile.
+func orBit(set []uint64, i uint64) {
+	p := &set[i>>6]
+	atomic.StoreUint64(p, atomic.LoadUint64(p)|1<<(i&63))
 }
 
 // sift puts the offsets from offs, of words behind the at-th byte of chunk c,
 // into to where they are in objects that have been reached, else into others. It
 // returns how many these are.
-type sift func(states []state, x *Index, c *chunk, at uint32, to, offs []uint32, others *[boxTargets]uint32) (n, rest int)
+type sift func(states []state, x *Index, c *chunk, at uint32, to, offs []uint32, others *[siftWords]uint32) (n, rest int)
 
-func plainSift(states []state, x *Index, c *chunk, at uint32, to, offs []uint32, others *[boxTargets]uint32) (n, rest int) {
+// siftWords are sifted in one call, at most.
+const siftWords = 128
+
+func plainSift(states []state, x *Index, c *chunk, at uint32, to, offs []uint32, others *[siftWords]uint32) (n, rest int) {
 	for _, off := range offs {
-		span := c.target(uint64(at + off)).near(x)
-		if span&uneven == 0 {
-			if s := &states[span>>6]; (s.reached&^x.gaps[span>>6])>>(span&63)&1 != 0 {
+		i := x.spanOf(c.unit(uint64(at + off)))
+		if i&uneven == 0 {
+			if s := &states[i>>6]; (s.reached&^x.gaps[i>>6])>>(i&63)&1 != 0 {
 				to[n] = off
 				n++
 				continue
@@ -55,37 +67,26 @@ func plainSift(states []state, x *Index, c *chunk, at uint32, to, offs []uint32,
 	return n, rest
 }
 
-// look looks targets up, as many as there are spans to put. Where a span comes
-// out with the bit uneven it is that one or one behind it; see settleUneven.
-type look func(x *Index, targets []target, spans []uint32)
+// spread sets in found, where bit i is for span base+i, the spans of the units
+// that are marked in granules. Granules whose first unit is in none of the spans
+// for which all but the last word of found are have no mark that counts.
+type spread func(granules []granule, marks, found []uint64, base uint32)
 
-func plainLook(x *Index, targets []target, spans []uint32) {
-	for i, t := range targets[:len(spans)] {
-		spans[i] = t.near(x)
-	}
-}
-
-// mark marks spans from the i-th on as reached, and keeps, from the n-th on,
-// those that were not and for which there is more to be done. It ends before one
-// that is not in [first, first+size), and returns i and n.
-type mark func(states []state, spans []uint32, first, size uint32, i, n int) (i2, n2 int)
-
-func plainMark(states []state, spans []uint32, first, size uint32, i, n int) (i2, n2 int) {
-	for ; i < len(spans); i++ {
-		span := spans[i]
-		if span-first >= size {
-			break
+func plainSpread(granules []granule, marks, found []uint64, base uint32) {
+	for k := range granules {
+		g := &granules[k]
+		first := g.before - 1 + uint32(g.starts&1) - base
+		set := atomic.LoadUint64(&marks[k])
+		if set == 0 || first >= uint32(len(found)-1)*64 {
+			continue
 		}
-		spans[n] = span
-		n += states[span>>6].mark(span)
+		for set != 0 {
+			unit := bits.TrailingZeros64(set)
+			i := g.before - 1 + uint32(bits.OnesCount64(g.starts<<(63-unit))) - base
+			found[i>>6] |= 1 << (i & 63)
+			// Go on where the next span starts.
+			next := g.starts & (^uint64(1) << unit)
+			set &= next | -next
+		}
 	}
-	return i, n
-}
-
-// settleUneven returns the span that t is in, which was looked up as i.
-func (x *Index) settleUneven(i uint32, t target) uint32 {
-	if i&uneven == 0 {
-		return i
-	}
-	return x.walk(t.addr(x), i&^uneven)
 }

@@ -8,29 +8,25 @@ func hasBMI() bool { return cpu.X86.HasBMI1 && cpu.X86.HasBMI2 && cpu.X86.HasPOP
 func (f *format) setLoops() {
 	f.setPlainLoops()
 	if hasBMI() {
-		k := f.kind()
-		f.sift, f.look, f.mark = bmiSift, bmiLook, bmiMark
-		f.scatter = [...]scatter{bmiScatter64LE, bmiScatter64BE, bmiScatter32LE, bmiScatter32BE}[k]
+		f.set = [...]set{bmiSet64LE, bmiSet64BE, bmiSet32LE, bmiSet32BE}[f.kind()]
+		f.sift, f.spread = bmiSift, bmiSpread
 	}
 }
 
 //go:noescape
-func bmiLook(x *Index, targets []target, spans []uint32)
+func bmiSet64LE(marks []uint64, x *Index, b []byte, offs []uint32, units *[setWords]uint64) int
 
 //go:noescape
-func bmiScatter64LE(o *outbox, x *Index, b []byte, offs []uint32, ahead []byte) (n, zone int)
+func bmiSet64BE(marks []uint64, x *Index, b []byte, offs []uint32, units *[setWords]uint64) int
 
 //go:noescape
-func bmiScatter64BE(o *outbox, x *Index, b []byte, offs []uint32, ahead []byte) (n, zone int)
+func bmiSet32LE(marks []uint64, x *Index, b []byte, offs []uint32, units *[setWords]uint64) int
 
 //go:noescape
-func bmiScatter32LE(o *outbox, x *Index, b []byte, offs []uint32, ahead []byte) (n, zone int)
+func bmiSet32BE(marks []uint64, x *Index, b []byte, offs []uint32, units *[setWords]uint64) int
 
 //go:noescape
-func bmiScatter32BE(o *outbox, x *Index, b []byte, offs []uint32, ahead []byte) (n, zone int)
+func bmiSift(states []state, x *Index, c *chunk, at uint32, to, offs []uint32, others *[siftWords]uint32) (n, rest int)
 
 //go:noescape
-func bmiMark(states []state, spans []uint32, first, size uint32, i, n int) (i2, n2 int)
-
-//go:noescape
-func bmiSift(states []state, x *Index, c *chunk, at uint32, to, offs []uint32, others *[boxTargets]uint32) (n, rest int)
+func bmiSpread(granules []granule, marks, found []uint64, base uint32)

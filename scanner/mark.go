@@ -7,6 +7,12 @@ import (
 	"sort"
 )
 
+// All workers together have at most marksBytes of marks for each span, or minMarks.
+const (
+	marksBytes = 24
+	minMarks   = 64 << 20
+)
+
 // marker is what the workers of a scan share.
 type marker struct {
 	in      *Input
@@ -22,11 +28,10 @@ type marker struct {
 	states           []state
 	arenas           arenas
 	noted            []edges // of each 64 spans
-	queued           []bool  // regions that are in the queue, about to be, or being scanned
-	regionShift      uint
-	zones            []zone
-	boxSize          int // targets that a zone is given
+	queued           []bool  // regions that are to be scanned
+	marks            []marks // of each worker
 	workers          int
+	team             *team
 }
 
 // newMarker errs with ErrInput as Scan does.
@@ -40,7 +45,7 @@ func newMarker(in *Input, o *Options) (*marker, error) {
 		return nil, fmt.Errorf("%w: no memory", ErrInput)
 	}
 	workers := o.workers()
-	m := &marker{in: in, f: newFormat(in), x: in.Index, workers: workers}
+	m := &marker{in: in, f: newFormat(in), x: in.Index}
 	switch {
 	case m.x == nil:
 		var err error
@@ -51,6 +56,7 @@ func newMarker(in *Input, o *Options) (*marker, error) {
 		return nil, fmt.Errorf("%w: an index of %d objects and words of %d bytes, for %d and %d", ErrInput,
 			len(m.x.objects), m.x.wordSize, len(in.Objects), in.WordSize)
 	}
+	m.workers = m.x.maxWorkers(workers)
 	m.exclude = normal(in.Exclude)
 	m.special = slices.Clone(m.x.special)
 	for i := range m.specials {
@@ -65,16 +71,16 @@ func newMarker(in *Input, o *Options) (*marker, error) {
 	for i := range m.states {
 		m.states[i] = state{reached: m.x.gaps[i], more: m.special[i]}
 	}
-	m.regionShift = maxRegion
-	for m.regionShift > 6 && n>>m.regionShift < 32*workers {
-		m.regionShift--
-	}
-	m.queued = make([]bool, (n-1)>>m.regionShift+1)
-	fill(m.queued, true)
-	m.arenas.setRoom(n, workers)
-	m.zones = make([]zone, len(m.x.zones)-1)
-	m.boxSize = max(n/(2*maxZones), 4096)
+	m.queued = make([]bool, len(m.x.regions)-1)
+	m.arenas.setRoom(n, m.workers)
 	return m, nil
+}
+
+// maxWorkers returns how many of so many workers there can be, each with marks of its
+// own.
+func (x *Index) maxWorkers(workers int) int {
+	each := 8*len(x.granules) + len(x.owners)/8 + 1
+	return max(min(workers, max(marksBytes*len(x.owners), minMarks)/each), 1)
 }
 
 // normal returns ranges sorted and merged, without the empty ones.

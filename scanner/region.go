@@ -1,42 +1,92 @@
 package scanner
 
-import "math/bits"
+import (
+	"math/bits"
+	"sync/atomic"
+)
 
-// A region is a run of 1<<marker.regionShift spans, of one zone, which are in
-// the queue together.
-const maxRegion = 9 // log2 of the spans in a region, at most
+// A region is a run of spans that one worker at a time works on.
+const (
+	regionBits  = 8 // log2 of the spans in a region
+	regionWords = 1 << regionBits / 64
+)
 
 // spansIn returns the first span of region k, and the one behind its last.
-func (m *marker) spansIn(k uint32) (from, to uint32) {
-	return k << m.regionShift, min((k+1)<<m.regionShift, uint32(len(m.x.owners)))
+func (x *Index) spansIn(k uint32) (from, to uint32) {
+	return k << regionBits, min((k+1)<<regionBits, uint32(len(x.owners)))
 }
 
-// zoneEnd returns end, or a region before it behind which another zone begins
-// than that of region k.
-func (m *marker) zoneEnd(k, end uint32) uint32 {
-	from, _ := m.spansIn(k)
-	_, to := m.spansIn(end - 1)
-	if last := m.x.zones[m.x.zone(from)+1].span; last < to {
-		return last >> m.regionShift
+// setRegions notes for each region where the units of its spans begin, and where
+// those of the last end.
+func (x *Index) setRegions() {
+	x.regions = make([]uint32, (len(x.owners)-1)>>regionBits+2)
+	k, last := 1, len(x.granules)-1
+	for g := range last {
+		before := x.granules[g+1].before &^ uneven
+		for ; uint32(k)<<regionBits < before; k++ {
+			x.regions[k] = uint32(g)
+		}
 	}
-	return end
+	for ; k < len(x.regions); k++ {
+		x.regions[k] = uint32(max(last, 0))
+	}
+}
+
+// resolve marks the spans of region k to which something points that is known by
+// now, and does for each that was not marked what is to be done.
+func (w *worker) resolve(k uint32) {
+	m := w.m
+	var found [regionWords + 5]uint64
+	if len(m.x.granules) > 0 {
+		w.find(k, found[:])
+	}
+	at := int(k) * regionWords
+	for n := range min(regionWords, len(m.states)-at) {
+		s := &m.states[at+n]
+		set := found[n+1]
+		for i := range m.marks {
+			set |= atomic.LoadUint64(&m.marks[i].spans[at+n])
+		}
+		set &^= s.reached
+		s.reached |= set
+		if set &= s.more; set != 0 {
+			w.reachAll(uint32(at+n), set)
+		}
+	}
+}
+
+// find sets in found, from its second word on, the spans of region k whose units
+// are marked.
+func (w *worker) find(k uint32, found []uint64) {
+	m, x := w.m, w.m.x
+	for first, end := x.regions[k], x.regions[k+1]+1; first < end; {
+		n := min(end-first, uint32(len(w.merged)))
+		units := m.marks[0].units[first : first+n]
+		if len(m.marks) > 1 {
+			for i := range n {
+				set := uint64(0)
+				for k := range m.marks {
+					set |= atomic.LoadUint64(&m.marks[k].units[first+i])
+				}
+				w.merged[i] = set
+			}
+			units = w.merged[:n]
+		}
+		m.f.spread(x.granules[first:first+n], units, found, k<<regionBits-64)
+		first += n
+	}
 }
 
 // scanPending scans the spans of region k that are to be scanned.
 func (w *worker) scanPending(k uint32) {
 	m := w.m
-	from, to := m.spansIn(k)
-	first, last := from>>6, (to+63)>>6
-	z := &m.zones[m.x.zone(from)]
-	z.mu.Lock()
-	// What is marked from here on puts the region back.
+	from, to := m.x.spansIn(k)
 	m.queued[k] = false
-	w.pending = append(w.pending[:0], m.pending[first:last]...)
-	clear(m.pending[first:last])
-	z.mu.Unlock()
-	for n, set := range w.pending {
+	for n := from >> 6; n < (to+63)>>6; n++ {
+		set := m.pending[n]
+		m.pending[n] = 0
 		for ; set != 0; set &= set - 1 {
-			i := (first+uint32(n))<<6 + uint32(bits.TrailingZeros64(set))
+			i := n<<6 + uint32(bits.TrailingZeros64(set))
 			if w.visit == nil || has(m.special, i) || m.noted[i>>6].n == unnoted {
 				w.scanSpan(i)
 			} else {
@@ -49,11 +99,10 @@ func (w *worker) scanPending(k uint32) {
 
 // visitEdges has visit see the edges from span i.
 func (w *worker) visitEdges(i uint32) {
-	w.follow(i)
-	for _, t := range w.late {
-		if to := w.m.x.primary(t.span(w.m.x)); to != i {
+	m := w.m
+	for e := range m.edgesOf(i>>6, 1<<(i&63)) {
+		if to := m.x.primary(e.target().span(m.x)); to != i {
 			w.visit(to, i, 0, atEdge)
 		}
 	}
-	w.late = w.late[:0]
 }

@@ -32,6 +32,8 @@ func Scan(ctx context.Context, in *Input, o *Options) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
+	m.team = newTeam(m.workers - 1)
+	defer m.team.dismiss()
 	ws := m.newWorkers(ctx)
 	if err := m.run(ws); err != nil {
 		return nil, err
@@ -46,7 +48,7 @@ func Scan(ctx context.Context, in *Input, o *Options) (*Result, error) {
 func (m *marker) newWorkers(ctx context.Context) []*worker {
 	ws := make([]*worker, m.workers)
 	for i := range ws {
-		ws[i] = newWorker(ctx, m, i)
+		ws[i] = newWorker(ctx, m)
 	}
 	return ws
 }
@@ -57,27 +59,6 @@ func (o *Options) workers() int {
 		return runtime.GOMAXPROCS(0)
 	}
 	return o.Workers
-}
-
-// run marks everything that can be reached.
-func (m *marker) run(workers []*worker) error {
-	for _, w := range workers {
-		w.box = newOutbox(m)
-	}
-	w := workers[0]
-	for i := range m.specials {
-		if m.in.Objects[m.x.owners[i]].Flag&(Gray|Ignore) == Gray {
-			w.send([]target{m.x.direct(i)})
-		}
-	}
-	jobs, words := m.rootJobs(m.in.Roots)
-	for _, word := range append(words, m.loose...) {
-		w.sendWord(word)
-	}
-	q := newQueue(m)
-	q.jobs = jobs
-	q.sweep()
-	return q.run(workers)
 }
 
 // specials calls yield with each special span.

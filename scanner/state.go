@@ -1,5 +1,7 @@
 package scanner
 
+import "math/bits"
+
 // state is that of 64 spans, a bit for each.
 type state struct {
 	// reached are those that were, and the gaps, which nothing is to be done about.
@@ -16,63 +18,75 @@ func (s *state) mark(i uint32) int {
 	return more
 }
 
-// markAll marks what targets, at most boxTargets of them, point to, in a zone
-// that is w's.
-func (w *worker) markAll(zone uint8, targets []target) {
-	x := w.m.x
-	spans := w.spans[:len(targets)]
-	w.m.f.look(x, targets, spans)
-	z := &x.zones[zone]
-	first, size := z.span, x.zones[zone+1].span-z.span
-	i, n := 0, 0
-	for {
-		if i, n = w.m.f.mark(w.m.states, spans, first, size, i, n); i == len(spans) {
-			break
-		}
-		span := x.settleUneven(spans[i], targets[i])
-		if span-first < size {
-			spans[i] = span
-			continue
-		}
-		w.late = append(w.late, x.direct(span))
-		i++
-	}
-	for _, i := range spans[:n] {
-		w.reach(i)
+// reached says whether span i is marked.
+func (m *marker) reached(i uint32) bool { return m.states[i>>6].reached>>(i&63)&1 != 0 }
+
+// setMore says that there is more to be done when span i is reached.
+func (m *marker) setMore(i uint32) { m.states[i>>6].more |= 1 << (i & 63) }
+
+// marks are what one worker has found something to point to. Others read them.
+type marks struct {
+	units []uint64 // a bit for each unit of the index
+	spans []uint64 // for each span, where the unit does not say it
+}
+
+// refer notes that something points to t.
+func (w *worker) refer(t target) {
+	switch {
+	case w.exact:
+		w.late = append(w.late, t)
+	case t&direct != 0:
+		orBit(w.marks.spans, uint64(t&^direct))
+	default:
+		orBit(w.marks.units, uint64(t))
 	}
 }
 
-// reached says whether span i, which is in a zone that is the caller's, is
-// marked.
-func (m *marker) reached(i uint32) bool { return m.states[i>>6].reached>>(i&63)&1 != 0 }
+// referWord notes what a word points to.
+func (w *worker) referWord(word uint64) {
+	if t, ok := w.m.x.target(word); ok {
+		w.refer(t)
+	}
+}
 
-// setMore says that there is more to be done when span i, which is in a zone that
-// is the caller's, is reached.
-func (m *marker) setMore(i uint32) { m.states[i>>6].more |= 1 << (i & 63) }
+// reachAll does what is to be done when the k-th 64 spans, those in set, have been
+// reached.
+func (w *worker) reachAll(k uint32, set uint64) {
+	m := w.m
+	w.reached += bits.OnesCount64(set)
+	single := set & m.special[k]
+	if m.noted[k].n == unnoted {
+		single = set
+	} else if set &^= single; set != 0 {
+		for e := range m.edgesOf(k, set) {
+			w.refer(e.target())
+		}
+	}
+	for ; single != 0; single &= single - 1 {
+		w.reachOne(k<<6 + uint32(bits.TrailingZeros64(single)))
+	}
+}
 
-// reach does what is to be done when span i, which is in a zone that is w's, has
-// been reached.
-func (w *worker) reach(i uint32) {
+// reachOne does so with span i, which has no edges that were noted.
+func (w *worker) reachOne(i uint32) {
 	m := w.m
 	if !has(m.special, i) {
-		w.follow(i)
+		w.pend(i)
 		return
 	}
 	o := &m.in.Objects[m.x.owners[i]]
 	if o.Flag&Ignore != 0 {
 		return
 	}
-	// Others may be in other zones. The first has them all marked.
+	// The first has all others marked.
 	if spans := m.x.spansOf(i); spans[0] != i {
-		w.late = append(w.late, m.x.direct(spans[0]))
+		w.refer(direct | target(spans[0]))
 	} else {
 		for _, other := range spans[1:] {
-			w.late = append(w.late, m.x.direct(other))
+			w.refer(direct | target(other))
 		}
 		for _, word := range m.edges[m.x.owners[i]] {
-			if t, ok := m.x.target(word); ok {
-				w.late = append(w.late, t)
-			}
+			w.referWord(word)
 		}
 	}
 	if o.Flag&NoScan == 0 {
@@ -80,11 +94,11 @@ func (w *worker) reach(i uint32) {
 	}
 }
 
-// pend has span i, which is in a zone that is w's, scanned by itself.
+// pend has span i scanned by itself.
 func (w *worker) pend(i uint32) {
 	m := w.m
 	setBit(m.pending, i)
-	if k := i >> m.regionShift; !m.queued[k] {
+	if k := i >> regionBits; !m.queued[k] {
 		m.queued[k] = true
 		w.out = append(w.out, k)
 	}

@@ -2,39 +2,33 @@ package scanner
 
 import "math/bits"
 
-// maxSweep is how many regions are swept together.
-const maxSweep = 16
-
-// sweep is a worker's work on some regions of a zone: their memory is read from
+// sweep is a worker's work on some regions: their memory is read from
 // one end to the other, once, whether what it holds is reached already or not,
 // since nearly all will be. What is referred to from objects that are not is
 // noted, in case they will be.
 type sweep struct {
-	on, some bool // one is going on; there was one
-	zone     uint8
-	chunk    *chunk // that is being read
-	pen      pen
-	others   [boxTargets]uint32 // see hold
+	on     bool   // one is going on
+	chunk  *chunk // that is being read
+	held   int    // words that were in objects not reached
+	pen    pen
+	others [siftWords]uint32 // see hold
 	// failed says that the memory at an address cannot be read.
 	failed   bool
 	failedAt uint64
 }
 
-// sweepRegions sweeps regions [k, end), of one zone.
+// sweepRegions sweeps regions [k, end).
 func (w *worker) sweepRegions(k, end uint32) {
-	m, s := w.m, &w.sweep
-	from, _ := m.spansIn(k)
-	_, to := m.spansIn(end - 1)
-	if zone := m.x.zone(from); zone != s.zone || !s.some {
-		s.zone, s.some = zone, true
-		m.zones[zone].mu.Lock()
-		w.empty(zone)
+	for i := k; i < end; i++ {
+		w.resolve(i)
 	}
-	s.on = true
+	w.sweep.on = true
+	from, _ := w.m.x.spansIn(k)
+	_, to := w.m.x.spansIn(end - 1)
 	for i := from; i < to; {
 		i = w.sweepSome(i, to)
 	}
-	s.on = false
+	w.sweep.on = false
 	for ; k < end; k++ {
 		w.scanPending(k)
 	}
@@ -74,12 +68,9 @@ func (w *worker) sweepSome(i, to uint32) uint32 {
 // most to.
 func (w *worker) giveUp(first, to uint32) uint32 {
 	m, x := w.m, w.m.x
-	z := &m.zones[w.sweep.zone]
-	z.mu.Lock()
-	defer z.mu.Unlock()
 	i := first
-	for k := first >> m.regionShift; i < to && x.starts[i] <= w.sweep.failedAt; k++ {
-		for _, end := m.spansIn(k); i < min(end, to); i++ {
+	for k := first >> regionBits; i < to && x.starts[i] <= w.sweep.failedAt; k++ {
+		for _, end := x.spansIn(k); i < min(end, to); i++ {
 			m.noted[i>>6].n = unnoted
 			switch {
 			case has(m.special, i) || has(x.gaps, i):
@@ -107,23 +98,21 @@ func next(set []uint64, i, to uint32) uint32 {
 // Of those in others edges are noted.
 func (w *worker) hold(b []byte, at uint64) {
 	m, h, s := w.m, &w.hits, &w.sweep
-	z := &m.zones[s.zone]
-	z.mu.Lock()
-	defer z.mu.Unlock()
 	offs := h.off[:h.n]
 	h.n = 0
 	for len(offs) > 0 {
 		a := at + uint64(offs[0])
-		if s.chunk == nil || s.chunk.key != a>>chunkShift {
+		if s.chunk == nil || s.chunk.key&^rough != a>>chunkShift {
 			s.chunk = m.x.chunkOf(a) // what is swept is in one
 		}
-		some := offs[:min(len(offs), boxTargets)]
-		first := s.chunk.key << chunkShift
+		some := offs[:min(len(offs), siftWords)]
+		first := s.chunk.start()
 		for end := first + 1<<chunkShift - 1; at+uint64(some[len(some)-1]) > end; {
 			some = some[:len(some)-1]
 		}
 		n, rest := m.f.sift(m.states, m.x, s.chunk, uint32(at-first), h.off[h.n:], some, &s.others)
 		h.n += n
+		s.held += rest
 		for _, off := range s.others[:rest] {
 			w.holdOther(at+uint64(off), off, b)
 		}
@@ -133,13 +122,13 @@ func (w *worker) hold(b []byte, at uint64) {
 
 // holdOther does so with the word at address a, behind off in b, that is not
 // seen at once to be in a reached object.
+
 func (w *worker) holdOther(a uint64, off uint32, b []byte) {
 	m, x := w.m, w.m.x
-	from := w.sweep.chunk.target(a).near(x)
-	if from&uneven != 0 {
-		if from = x.walk(a, from&^uneven); x.starts[from+1]-a < m.f.size {
-			return // not a word of one object
-		}
+	c := w.sweep.chunk
+	from := x.findIn(c, a)
+	if c.key&rough != 0 && x.starts[from+1]-a < m.f.size {
+		return // not a word of one object
 	}
 	switch {
 	case has(x.gaps, from):

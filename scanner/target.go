@@ -2,90 +2,79 @@ package scanner
 
 import "math/bits"
 
-// A target is what a word points to, not yet looked up: in 32 bits the number of
-// a granule, in unitBits that of one of its units, and in subBits where in that
-// the address is, left-aligned; what is left of them has no meaning. Or, with the
-// bit direct, it is a span. Above these is the zone where it is most likely to be.
+// A target is what a word points to: the number of a unit of the index, in all of
+// which there is one span, or, with the bit direct, a span.
 type target uint64
 
-const (
-	subBits        = chunkShift - unitBits // as many as the largest unit needs
-	direct  target = 1 << (32 + chunkShift)
-	zoneBit        = 56
-)
+const direct target = 1 << 56
 
 // chunk is a chunk in which there are objects, or a free entry of the table.
 type chunk struct {
-	key uint64 // the address's high part, or noKey
-	// to is the target of its first address, and in the low bits, which that leaves
-	// free, how far up an address's low part is in a target.
-	to target
+	key uint64 // the address's high part, with rough or not, or noKey
+	// units is the number of its first unit, times 64, plus log2 of the bytes in one.
+	units uint64
 }
 
-// noKey is the key of a free entry. No address has it.
-const noKey = 1<<64 - 1
+const (
+	// noKey is the key of a free entry. No address has it.
+	noKey = 1<<64 - 1
+	// rough is set in the key of a chunk where a span starts within some unit: to
+	// which span an address belongs takes a look at the spans.
+	rough = 1 << 63
+)
 
 // newChunk returns one with granules from so many on, and units of so many bits.
 func newChunk(key, granule uint64, unit uint) chunk {
-	return chunk{key, target(granule)<<chunkShift | target(subBits-unit)}
+	return chunk{key, granule<<(unitBits+6) | uint64(unit)}
 }
 
-// target returns that of an address in c.
-func (c *chunk) target(addr uint64) target {
-	return c.to + target(addr&(1<<chunkShift-1))<<(c.to&63)
+// start returns the first address of c.
+func (c *chunk) start() uint64 { return c.key << chunkShift }
+
+// unit returns the number of an address's unit in c.
+func (c *chunk) unit(addr uint64) uint64 {
+	return c.units>>6 + addr&(1<<chunkShift-1)>>(c.units&63)
 }
 
 // granule returns the number of c's first granule.
-func (c *chunk) granule() uint32 { return c.to.granule() }
+func (c *chunk) granule() uint32 { return uint32(c.units >> (unitBits + 6)) }
 
-// unit returns log2 of the bytes in a unit of c.
-func (c *chunk) unit() uint { return subBits - uint(c.to&63) }
+// shift returns log2 of the bytes in a unit of c.
+func (c *chunk) shift() uint { return uint(c.units & 63) }
 
 // target returns that of a word; ok is false where it points to no object.
 func (x *Index) target(w uint64) (_ target, ok bool) {
-	if c := x.chunkOf(w); c != nil {
-		return c.target(w), true
+	c := x.chunkOf(w)
+	switch {
+	case c == nil:
+		i, ok := x.findHuge(w)
+		return direct | target(i), ok
+	case c.key&rough != 0:
+		return direct | target(x.findIn(c, w)), true
 	}
-	i, ok := x.findHuge(w)
-	return x.direct(i), ok
+	return target(c.unit(w)), true
 }
 
-// direct returns the target that span i is.
-func (x *Index) direct(i uint32) target {
-	return direct | target(i) | target(x.zone(i))<<zoneBit
-}
-
-// inZone adds the zone to a target without.
-func (x *Index) inZone(t target) target {
-	if t&direct != 0 {
-		return x.direct(uint32(t))
-	}
-	return t | target(x.chunkAt(t).to.zone())<<zoneBit
-}
-
-// zone returns the zone where t is most likely to be.
-func (t target) zone() uint8 { return uint8(t >> zoneBit) }
-
-// granule returns the number of t's granule, if it is not direct.
-func (t target) granule() uint32 { return uint32(t >> chunkShift) }
-
-// chunkAt returns the chunk of t, which is not direct.
-func (x *Index) chunkAt(t target) *chunk { return &x.chunks[x.granules[t.granule()].chunk] }
-
-// near looks t up; see look.
-func (t target) near(x *Index) uint32 {
+// span returns the span that t is.
+func (t target) span(x *Index) uint32 {
 	if t&direct != 0 {
 		return uint32(t)
 	}
-	g := &x.granules[t.granule()]
-	return g.before + uint32(bits.OnesCount64(g.starts<<(^(t>>subBits)&63))) - 1
+	return x.spanOf(uint64(t))
 }
 
-// span looks t up.
-func (t target) span(x *Index) uint32 { return x.settleUneven(t.near(x), t) }
+// spanOf returns the span of a unit. With the bit uneven it is that one or one
+// behind it.
+func (x *Index) spanOf(unit uint64) uint32 {
+	g := &x.granules[unit>>unitBits]
+	return g.before + uint32(bits.OnesCount64(g.starts<<(^unit&63))) - 1
+}
 
-// addr returns the address of t, which is not direct.
-func (t target) addr(x *Index) uint64 {
-	c := x.chunkAt(t)
-	return c.key<<chunkShift | uint64(t-c.to)&uint64(direct-1)>>(c.to&63)
+// findIn returns the span of an address in chunk c.
+func (x *Index) findIn(c *chunk, addr uint64) uint32 {
+	i := x.spanOf(c.unit(addr))
+	if i&uneven != 0 {
+		i = x.walk(addr, i&^uneven)
+	}
+	return i
 }

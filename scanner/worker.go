@@ -30,24 +30,24 @@ type stretch struct {
 
 // worker is one goroutine's share of a scan.
 type worker struct {
-	ctx    context.Context // of the call that the worker works for
-	m      *marker
-	number int // below marker.workers
+	ctx context.Context // of the call that the worker works for
+	m   *marker
 	// run holds the pieces being read, ascending, of whole words.
-	run     []stretch
-	hits    hits     // in what was just filtered
-	box     outbox   // for marking
-	late    []target // found while marking
+	run    []stretch
+	hits   hits // in what was just filtered
+	marks  *marks
+	merged [64]uint64       // marks of all workers
+	units  [setWords]uint64 // for marking
+	// exact has what is found not marked but added to late.
+	exact   bool
+	late    []target
+	reached int // spans for which there was more to be done
 	sweep   sweep
-	spans   [boxTargets]uint32 // that targets were looked up as
-	pending []uint64           // of a region that is scanned
-	warmed  uint32             // of no use but that the compiler cannot know it
 	// visit, where not nil, is told of each reference in place of marking: to
 	// one object from another, both by their first span, by the word at
 	// address at.
 	visit func(to, from uint32, word, at uint64)
-	todo  []uint32 // regions taken from the queue
-	out   []uint32 // regions for the queue
+	out   []uint32 // regions to be scanned
 	jobs  []job    // likewise
 	view  view
 	ex    int // cursor in m.exclude
@@ -57,44 +57,8 @@ type worker struct {
 	bad, badPlain []gvaRange
 }
 
-func newWorker(ctx context.Context, m *marker, number int) *worker {
-	return &worker{ctx: ctx, m: m, number: number, run: make([]stretch, 0, maxPieces)}
-}
-
-// work takes work from q until there is none.
-func (w *worker) work(q *queue) {
-	for {
-		if err := w.ctx.Err(); err != nil {
-			q.fail(err)
-			return
-		}
-		var t task
-		if len(w.todo) == 0 {
-			t, w.todo = q.take(w.number, w.todo)
-		}
-		switch n := len(w.todo); {
-		case t.job != nil:
-			w.scanJob(t.job)
-		case t.sweep.next < t.sweep.end:
-			w.sweepRegions(t.sweep.next, t.sweep.end)
-		case n > 0:
-			k := w.todo[0]
-			copy(w.todo, w.todo[1:])
-			w.todo = w.todo[:n-1]
-			w.scanPending(k)
-		case w.box.unsettled():
-			w.settle()
-		case !q.wait():
-			return
-		}
-		w.put(q)
-	}
-}
-
-// put puts the work that w found into q.
-func (w *worker) put(q *queue) {
-	w.todo = q.put(w.todo, w.out, w.jobs)
-	w.out, w.jobs = w.out[:0], w.jobs[:0]
+func newWorker(ctx context.Context, m *marker) *worker {
+	return &worker{ctx: ctx, m: m, run: make([]stretch, 0, maxPieces)}
 }
 
 func (w *worker) scanJob(j *job) {
@@ -252,26 +216,26 @@ func (w *worker) blocks(b []byte, at uint64, cur int, exclude bool) int {
 		if w.sweep.on {
 			w.hold(b, at)
 		}
-		w.scatter(b, h.off[:h.n], b[next:])
+		w.send(b, h.off[:h.n])
 		h.n = 0
 	}
 	return cur
 }
 
-// scatter sends what the words of b at offs point to, and has some of what is
-// ahead fetched.
-func (w *worker) scatter(b []byte, offs []uint32, ahead []byte) {
-	w.box.unsure = true
+// send notes what the words of b at offs point to.
+func (w *worker) send(b []byte, offs []uint32) {
+	f := &w.m.f
 	for len(offs) > 0 {
-		n, zone := w.m.f.scatter(&w.box, w.m.x, b, offs, ahead)
-		ahead = ahead[min(64*n, len(ahead)):]
-		if zone >= 0 {
-			w.posted(uint8(zone))
-		} else if n < len(offs) {
-			w.sendWord(w.m.f.word(b[offs[n]:]))
-			n++
+		n := 0
+		if some := offs[:min(len(offs), setWords)]; !w.exact {
+			n = f.set(w.marks.units, w.m.x, b, some, &w.units)
+			if n == len(some) {
+				offs = offs[n:]
+				continue
+			}
 		}
-		offs = offs[n:]
+		w.referWord(f.word(b[offs[n]:]))
+		offs = offs[n+1:]
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"math"
+	"math/bits"
 	"math/rand/v2"
 	"slices"
 	"sort"
@@ -12,10 +13,10 @@ import (
 	"github.com/leakvisor/leakvisor/guestmem"
 )
 
-// spread makes a heap of n objects in many chunks, so that it has many zones:
-// some full of objects, with sizes that end anywhere, some with a few, objects
+// sparse makes a heap of n objects in many chunks:
+// some full of objects, some with sizes that end anywhere, some with a few, objects
 // that cross a chunk's end, and some that cross many.
-func spread(rng *rand.Rand, n, size int, order binary.ByteOrder) *Input {
+func sparse(rng *rand.Rand, n, size int, order binary.ByteOrder) *Input {
 	mem := newPaged()
 	in := &Input{WordSize: size, Order: order, Memory: mem}
 	ws, at, far := uint64(size), uint64(0xffff888000000000), uint64(0xffffc90000000000)
@@ -24,7 +25,10 @@ func spread(rng *rand.Rand, n, size int, order binary.ByteOrder) *Input {
 	}
 	slot := uint64(64)
 	for i := range n {
-		o := Object{Addr: gva(at), Size: slot - rng.Uint64N(slot)*uint64(rng.IntN(2))}
+		o := Object{Addr: gva(at), Size: slot}
+		if i/2500%2 == 0 {
+			o.Size -= rng.Uint64N(slot) * uint64(rng.IntN(2))
+		}
 		switch at += slot * uint64(1+rng.IntN(8)/7); {
 		case i%400 == 399: // to the end of the chunk, and over it
 			at = (at+1<<chunkShift-1)&^(1<<chunkShift-1) - 3*slot
@@ -67,7 +71,7 @@ func spread(rng *rand.Rand, n, size int, order binary.ByteOrder) *Input {
 	for a := root; a < root+1<<16; a += 8 * ws {
 		mem.put(in, a, to())
 	}
-	// A list that leads through all zones.
+	// A list that leads through all of it.
 	for i := 0; i+1 < n; i += 7 {
 		next := min(i+7, n-1)
 		mem.put(in, (uint64(in.Objects[i].Addr)+ws-1)&^(ws-1), uint64(in.Objects[next].Addr))
@@ -78,7 +82,7 @@ func spread(rng *rand.Rand, n, size int, order binary.ByteOrder) *Input {
 	return in
 }
 
-// walk is a slow judgement of an input of spread, one object after another.
+// walk is a slow judgement of an input of sparse, one object after another.
 func walk(in *Input) []State {
 	type part struct {
 		start, end uint64
@@ -155,11 +159,11 @@ func walk(in *Input) []State {
 	return states
 }
 
-func TestZones(t *testing.T) {
+func TestSparse(t *testing.T) {
 	for k, f := range formats {
 		t.Run(f.name, func(t *testing.T) {
 			t.Parallel()
-			in := spread(rand.New(rand.NewPCG(uint64(k), 1)), 20000, f.size, f.order)
+			in := sparse(rand.New(rand.NewPCG(uint64(k), 1)), 20000, f.size, f.order)
 			want := walk(in)
 			counts := map[State]int{}
 			for _, s := range want {
@@ -169,11 +173,11 @@ func TestZones(t *testing.T) {
 				t.Errorf("one-sided: %v", counts)
 			}
 			for _, workers := range []int{1, 3} {
-				for _, boxSize := range []int{2*boxTargets + 1, 1 << 14} {
+				for _, edges := range []bool{true, false} {
 					for _, fast := range []bool{true, false} {
-						got := scanWith(t, in, workers, boxSize, fast)
+						got := scanWith(t, in, workers, edges, fast)
 						if !slices.Equal(got.States, want) {
-							t.Fatalf("%d workers, boxes of %d, fast %v: another verdict", workers, boxSize, fast)
+							t.Fatalf("%d workers, edges %v, fast %v: another verdict", workers, edges, fast)
 						}
 					}
 				}
@@ -182,30 +186,23 @@ func TestZones(t *testing.T) {
 	}
 }
 
-// scanWith is Scan with boxes of some size, and with or without what only some
-// CPUs have.
-func scanWith(t *testing.T, in *Input, workers, boxSize int, fast bool) *Result {
+// scanWith is Scan with or without room for edges, and what only some CPUs have.
+func scanWith(t *testing.T, in *Input, workers int, edges, fast bool) *Result {
 	m, err := newMarker(in, &Options{Workers: workers})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if m.boxSize = boxSize; boxSize < 4*boxTargets {
-		m.arenas.list = nil // no room for edges
+	if !edges {
+		m.arenas.list = nil
 	}
 	if !fast {
 		m.f.setPlainLoops()
 	}
-	if len(m.zones) < 20 {
-		t.Fatalf("only %d zones", len(m.zones))
-	}
+	m.team = newTeam(workers - 1)
+	defer m.team.dismiss()
 	ws := m.newWorkers(context.Background())
 	if err := m.run(ws); err != nil {
 		t.Fatal(err)
-	}
-	for i := range m.zones {
-		if b := m.zones[i].box; len(b) > 0 || cap(b) > 4*boxSize {
-			t.Fatalf("%d targets are left in zone %d, in room for %d of %d", len(b), i, cap(b), boxSize)
-		}
 	}
 	r, _ := m.result(ws)
 	return r
@@ -214,7 +211,7 @@ func scanWith(t *testing.T, in *Input, workers, boxSize int, fast bool) *Result 
 // A word is sifted the same way by hand-written loops and by plain Go.
 func TestSift(t *testing.T) {
 	rng := rand.New(rand.NewPCG(2, 1))
-	in := spread(rng, 20000, 4, binary.BigEndian)
+	in := sparse(rng, 20000, 4, binary.BigEndian)
 	m, err := newMarker(in, &Options{Workers: 1})
 	if err != nil {
 		t.Fatal(err)
@@ -228,13 +225,13 @@ func TestSift(t *testing.T) {
 		for range 20 {
 			// What is read begins before the chunk, in it, or where it does.
 			start := (rng.IntN(3) - 1) * rng.IntN(1<<chunkShift)
-			offs := make([]uint32, rng.IntN(boxTargets+1))
+			offs := make([]uint32, rng.IntN(siftWords+1))
 			for i := range offs {
 				low := max(start, 0)
 				low += rng.IntN(1<<chunkShift - low)
 				offs[i] = uint32(low - start)
 			}
-			var others, otherPlain [boxTargets]uint32
+			var others, otherPlain [siftWords]uint32
 			to, plain := make([]uint32, len(offs)+1), make([]uint32, len(offs)+1)
 			n, rest := m.f.sift(m.states, m.x, c, uint32(start), to, offs, &others)
 			plainN, plainRest := plainSift(m.states, m.x, c, uint32(start), plain, offs, &otherPlain)
@@ -270,38 +267,46 @@ func TestTable(t *testing.T) {
 	}
 }
 
-// Of what looks targets up, all find the same.
-func TestLook(t *testing.T) {
+// Marks are spread to spans the same way by hand-written loops, by plain Go and by
+// looking them up.
+func TestSpread(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 1))
-	x := newIndex(spread(rng, 20000, 8, binary.LittleEndian).Objects, 8, 1)
-	f := newFormat(&Input{WordSize: 8, Order: binary.LittleEndian})
-	targets := make([]target, boxTargets)
-	for range 200 {
-		words := make([]uint64, len(targets))
-		for i := range targets {
-			k := rng.IntN(len(x.owners))
-			words[i] = x.starts[k] + rng.Uint64N(max(min(x.starts[k+1]-x.starts[k], 1<<22), 1))
-			var ok bool
-			for targets[i], ok = x.target(words[i]); !ok; targets[i], ok = x.target(words[i]) {
-				words[i] = uint64(x.objects[rng.IntN(len(x.objects))].Addr)
-			}
+	in := sparse(rng, 20000, 8, binary.LittleEndian)
+	m, err := newMarker(in, &Options{Workers: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	x := m.x
+	units := make([]uint64, len(x.granules))
+	want := make([]uint64, len(x.owners)/64+1)
+	for i := range x.chunks {
+		c := &x.chunks[i]
+		if c.key&rough != 0 {
+			continue
 		}
-		for n := range len(targets) + 1 {
-			if n > 9 && n < len(targets)-2 {
-				continue
-			}
-			plain, fast := make([]uint32, n), make([]uint32, n)
-			plainLook(x, targets, plain)
-			f.look(x, targets, fast)
-			if !slices.Equal(plain, fast) {
-				t.Fatalf("%d targets: %x and %x", n, plain, fast)
-			}
-			for i, span := range plain {
-				if span = x.settleUneven(span, targets[i]); words[i] < x.starts[span] || words[i] >= x.starts[span+1] {
-					t.Fatalf("%#x is looked up as span %d, at %#x to %#x", words[i], span, x.starts[span], x.starts[span+1])
+		for range 2000 {
+			a := c.start() + rng.Uint64N(1<<chunkShift)
+			setBit(units, uint32(c.unit(a)))
+			setBit(want, x.findIn(c, a))
+		}
+	}
+	marked := 0
+	for _, loop := range []spread{plainSpread, m.f.spread} {
+		for k := range len(x.regions) - 1 {
+			var found [regionWords + 5]uint64
+			first, end := x.regions[k], x.regions[k+1]+1
+			loop(x.granules[first:end], units[first:end], found[:], uint32(k)<<regionBits-64)
+			for n := k * regionWords; n < min((k+1)*regionWords, len(want)); n++ {
+				got := found[n-k*regionWords+1]
+				if got != want[n] {
+					t.Fatalf("the spans from %d on: %#x, not %#x", n*64, got, want[n])
 				}
+				marked += bits.OnesCount64(got)
 			}
 		}
+	}
+	if marked < 2000 {
+		t.Errorf("only %d spans", marked)
 	}
 }
 
@@ -316,9 +321,7 @@ func TestTargetOfLastAddress(t *testing.T) {
 	if !ok {
 		t.Fatal("its chunk has no object")
 	}
-	span := []uint32{0}
-	plainLook(x, []target{to}, span)
-	if i := x.settleUneven(span[0], to); int(i) >= len(x.owners) {
+	if i := to.span(x); int(i) >= len(x.owners) {
 		t.Errorf("it is looked up as span %d of %d", i, len(x.owners))
 	}
 }

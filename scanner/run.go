@@ -1,0 +1,249 @@
+package scanner
+
+import (
+	"sync/atomic"
+
+	"github.com/leakvisor/leakvisor/guestmem"
+)
+
+const (
+	maxSweep = 16 // regions that are swept together
+	// A pass over all regions is worth its time for one in so many spans.
+	worthPass = 64
+	// It is looked what has come to light when there are so many references for each
+	// span from what was not reached.
+	maxHeld = 16
+	// maxAlone is how many jobs are left to one worker in the end, and how many
+	// regions, where they are not less than half of all.
+	maxAlone = 16
+)
+
+// job is a range to scan: a part of a root or of a large object.
+type job struct {
+	stretch
+	mem     guestmem.Memory
+	exclude bool // Input.Exclude applies
+}
+
+// each has f called for the numbers in [from, n), in step with the others: ws take
+// the numbers as they come to them, until some call returns false. It returns the
+// first that was not taken, and errs when the context of ws ends.
+func (m *marker) each(ws []*worker, from, n int, f func(w *worker, i int) bool) (int, error) {
+	if from >= n {
+		return n, ws[0].ctx.Err()
+	}
+	var next atomic.Int64
+	next.Store(int64(from))
+	var stop atomic.Bool
+	m.team.do(func(member int) {
+		w := ws[member]
+		for !stop.Load() && w.ctx.Err() == nil {
+			i := int(next.Add(1)) - 1
+			if i >= n {
+				return
+			}
+			if !f(w, i) {
+				stop.Store(true)
+			}
+		}
+	})
+	return min(int(next.Load()), n), ws[0].ctx.Err()
+}
+
+// setMarks gives each worker its marks.
+func (m *marker) setMarks(ws []*worker) {
+	m.marks = make([]marks, len(ws))
+	for i, w := range ws {
+		n := len(m.x.granules)
+		m.marks[i] = marks{makeLarge[uint64](n, n), make([]uint64, len(m.special))}
+		w.marks = &m.marks[i]
+	}
+}
+
+// run marks everything that can be reached.
+func (m *marker) run(ws []*worker) error {
+	m.setMarks(ws)
+	for i := range m.specials {
+		if m.in.Objects[m.x.owners[i]].Flag&(Gray|Ignore) == Gray {
+			ws[0].refer(direct | target(i))
+		}
+	}
+	jobs, words := m.rootJobs(m.in.Roots)
+	for _, word := range append(words, m.loose...) {
+		ws[0].referWord(word)
+	}
+	left, err := m.sweep(ws, jobs)
+	if err != nil {
+		return err
+	}
+	for {
+		if err := m.passes(ws, left); err != nil {
+			return err
+		}
+		if done, err := m.chase(ws); done || err != nil {
+			return err
+		}
+		left = len(m.x.owners)
+	}
+}
+
+// sweep scans jobs and sweeps all regions, once. It returns how many references are
+// left to be followed. Where there would be many, it looks in between what has come
+// to light in the regions before.
+func (m *marker) sweep(ws []*worker, jobs []job) (left int, err error) {
+	fill(m.queued, true)
+	end := uint32(len(m.queued))
+	n := len(jobs) + (len(m.queued)+maxSweep-1)/maxSweep
+	var held atomic.Int64
+	most := int64(len(m.x.owners) / maxHeld)
+	for next := 0; next < n; {
+		next, err = m.each(ws, next, n, func(w *worker, i int) bool {
+			if i < len(jobs) {
+				w.scanJob(&jobs[i])
+				return true
+			}
+			k := uint32(i-len(jobs)) * maxSweep
+			w.sweepRegions(k, min(k+maxSweep, end))
+			sum := held.Add(int64(w.sweep.held))
+			w.sweep.held = 0
+			return sum <= most
+		})
+		if err != nil || next == n {
+			return int(held.Load()), err
+		}
+		most *= 2
+		swept := (next - len(jobs)) * maxSweep
+		for worth, reached := swept<<regionBits/maxHeld, swept<<regionBits; reached >= worth; {
+			if reached, err = m.pass(ws, swept, false); err != nil {
+				return 0, err
+			}
+			if reached >= worth {
+				most = int64(len(m.x.owners) / maxHeld)
+			}
+		}
+		held.Store(0)
+	}
+	return 0, nil
+}
+
+// passes looks in all regions what is reached by now, and scans what is to be
+// scanned, as long as that is worth it, with so many references left to follow.
+func (m *marker) passes(ws []*worker, left int) error {
+	for left > len(m.x.owners)/worthPass {
+		var err error
+		if left, err = m.pass(ws, len(m.queued), false); err != nil {
+			return err
+		}
+		if err := m.scanOut(ws); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// pass resolves the first regions, so many of them, and returns how many spans
+// were reached.
+func (m *marker) pass(ws []*worker, regions int, exact bool) (reached int, err error) {
+	for _, w := range ws {
+		w.exact, w.reached = exact, 0
+	}
+	_, err = m.each(ws, 0, (regions+maxSweep-1)/maxSweep, func(w *worker, i int) bool {
+		for k := i * maxSweep; k < min((i+1)*maxSweep, regions); k++ {
+			w.resolve(uint32(k))
+		}
+		return true
+	})
+	for _, w := range ws {
+		w.exact = false
+		reached += w.reached
+	}
+	return reached, err
+}
+
+// scanOut scans what the workers have found is to be scanned, and what that brings.
+func (m *marker) scanOut(ws []*worker) error {
+	for {
+		var regions []uint32
+		var jobs []job
+		for _, w := range ws {
+			regions, jobs = append(regions, w.out...), append(jobs, w.jobs...)
+			w.out, w.jobs = w.out[:0], w.jobs[:0]
+		}
+		if len(regions)+len(jobs) == 0 {
+			return nil
+		}
+		if err := m.scanJobs(ws, jobs); err != nil {
+			return err
+		}
+		_, err := m.each(ws, 0, len(regions), func(w *worker, i int) bool {
+			w.scanPending(regions[i])
+			return true
+		})
+		if err != nil {
+			return err
+		}
+	}
+}
+
+func (m *marker) scanJobs(ws []*worker, jobs []job) error {
+	_, err := m.each(ws, 0, len(jobs), func(w *worker, i int) bool {
+		w.scanJob(&jobs[i])
+		return true
+	})
+	return err
+}
+
+// chase marks what has been found since, and at once what that brings to light: a
+// list, whose members do not come to light together. It returns false when there
+// is so much to be scanned that the others had better help.
+func (m *marker) chase(ws []*worker) (done bool, err error) {
+	if _, err := m.pass(ws, len(m.queued), true); err != nil {
+		return false, err
+	}
+	w := ws[0]
+	for _, other := range ws[1:] {
+		w.late, other.late = append(w.late, other.late...), other.late[:0]
+		w.out, other.out = append(w.out, other.out...), other.out[:0]
+	}
+	w.exact = true
+	defer func() { w.exact = false }()
+	if r := m.newRest(); r != nil {
+		w.markRest(r)
+	}
+	for {
+		w.markLate()
+		switch {
+		case w.ctx.Err() != nil:
+			return false, w.ctx.Err()
+		case len(w.out)+len(w.jobs) == 0:
+			return true, nil
+		case len(w.jobs) > maxAlone || len(w.out) > max(len(m.queued)/2, maxAlone):
+			return false, nil
+		}
+		regions, jobs := w.out, w.jobs
+		w.out, w.jobs = nil, nil
+		for i := range jobs {
+			w.scanJob(&jobs[i])
+			w.markLate()
+		}
+		for _, k := range regions {
+			w.scanPending(k)
+			w.markLate()
+		}
+	}
+}
+
+// markLate marks what has been found, and what that brings to light.
+func (w *worker) markLate() {
+	m := w.m
+	for n := 1; len(w.late) > 0; n++ {
+		if n%1024 == 0 && w.ctx.Err() != nil {
+			return // the caller notices
+		}
+		i := w.late[len(w.late)-1].span(m.x)
+		w.late = w.late[:len(w.late)-1]
+		if m.states[i>>6].mark(i) > 0 {
+			w.reachAll(i>>6, 1<<(i&63))
+		}
+	}
+}
