@@ -3,8 +3,6 @@ package scanner
 import (
 	"context"
 	"encoding/binary"
-	"math"
-	"math/bits"
 	"math/rand/v2"
 	"slices"
 	"sort"
@@ -208,120 +206,40 @@ func scanWith(t *testing.T, in *Input, workers int, edges, fast bool) *Result {
 	return r
 }
 
-// A word is sifted the same way by hand-written loops and by plain Go.
-func TestSift(t *testing.T) {
-	rng := rand.New(rand.NewPCG(2, 1))
-	in := sparse(rng, 20000, 4, binary.BigEndian)
-	m, err := newMarker(in, &Options{Workers: 1})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for i := range m.states {
-		m.states[i].reached |= rng.Uint64()
-	}
-	counts := [2]int{}
-	for c := range m.x.chunks {
-		c := &m.x.chunks[c]
-		for range 20 {
-			// What is read begins before the chunk, in it, or where it does.
-			start := (rng.IntN(3) - 1) * rng.IntN(1<<chunkShift)
-			offs := make([]uint32, rng.IntN(siftWords+1))
-			for i := range offs {
-				low := max(start, 0)
-				low += rng.IntN(1<<chunkShift - low)
-				offs[i] = uint32(low - start)
-			}
-			var others, otherPlain [siftWords]uint32
-			to, plain := make([]uint32, len(offs)+1), make([]uint32, len(offs)+1)
-			n, rest := m.f.sift(m.states, m.x, c, uint32(start), to, offs, &others)
-			plainN, plainRest := plainSift(m.states, m.x, c, uint32(start), plain, offs, &otherPlain)
-			if !slices.Equal(to[:n], plain[:plainN]) || !slices.Equal(others[:rest], otherPlain[:plainRest]) {
-				t.Fatalf("%d words of chunk %#x: %d and %d are reached, %d and %d others", len(offs), c.key, n, plainN, rest, plainRest)
-			}
-			counts[0] += n
-			counts[1] += rest
+// A list of objects that are treated by themselves comes to light link by link, with
+// much to be scanned at each, or at some.
+func TestChain(t *testing.T) {
+	for _, fan := range []int{1, 40, 3000} {
+		mem := newPaged()
+		in := &Input{WordSize: 8, Order: binary.LittleEndian, Memory: mem, Layouts: []Layout{{}}}
+		const n, size = 12000, 64
+		base := uint64(0xffff888000000000)
+		mem.mapPages(base, n*size)
+		order := rand.New(rand.NewPCG(1, uint64(fan))).Perm(n)
+		at := func(k int) uint64 { return base + uint64(order[k]*size) }
+		for i := range n {
+			in.Objects = append(in.Objects, Object{Addr: gva(base + uint64(i*size)), Size: size, Layout: 1})
 		}
-	}
-	if min(counts[0], counts[1]) < 1000 {
-		t.Errorf("one-sided: %v", counts)
-	}
-}
-
-// Chunks that differ in high bits only are found too, and entering many takes no
-// longer than others.
-func TestTable(t *testing.T) {
-	for _, apart := range []uint64{1 << chunkShift, 1 << (chunkShift + 20)} {
-		objects := make([]Object, 1<<18)
-		for i := range objects {
-			objects[i] = Object{Addr: gva(1<<48 + uint64(i)*apart), Size: 64}
+		want := make([]State, n)
+		fill(want, Orphan)
+		want[order[0]] = Reachable
+		link := func(from, to, word int) { // in the order in which they are reached
+			mem.put(in, at(from)+uint64(8*word), at(to))
+			want[order[to]] = want[order[from]]
 		}
-		x := newIndex(objects, 8, 1)
-		if plain := x.factor != hashFactor; plain != (apart == 1<<chunkShift) {
-			t.Errorf("%#x apart: the factor is %#x", apart, x.factor)
-		}
-		for i, o := range objects {
-			if span, ok := x.find(uint64(o.Addr) + 63); !ok || x.owners[span] != uint32(i) {
-				t.Fatalf("%#x apart: object %d is not found", apart, i)
+		// Each refers to the next, and has many hang on it, by threes.
+		for k := 1; k < n-n/10; k++ {
+			if head := k - k%fan; head == k {
+				link(k-fan, k, 0)
+			} else {
+				link(head+(k%fan-1)/3, k, 1+(k%fan-1)%3)
 			}
 		}
-	}
-}
-
-// Marks are spread to spans the same way by hand-written loops, by plain Go and by
-// looking them up.
-func TestSpread(t *testing.T) {
-	rng := rand.New(rand.NewPCG(1, 1))
-	in := sparse(rng, 20000, 8, binary.LittleEndian)
-	m, err := newMarker(in, &Options{Workers: 1})
-	if err != nil {
-		t.Fatal(err)
-	}
-	x := m.x
-	units := make([]uint64, len(x.granules))
-	want := make([]uint64, len(x.owners)/64+1)
-	for i := range x.chunks {
-		c := &x.chunks[i]
-		if c.key&rough != 0 {
-			continue
-		}
-		for range 2000 {
-			a := c.start() + rng.Uint64N(1<<chunkShift)
-			setBit(units, uint32(c.unit(a)))
-			setBit(want, x.findIn(c, a))
-		}
-	}
-	marked := 0
-	for _, loop := range []spread{plainSpread, m.f.spread} {
-		for k := range len(x.regions) - 1 {
-			var found [regionWords + 5]uint64
-			first, end := x.regions[k], x.regions[k+1]+1
-			loop(x.granules[first:end], units[first:end], found[:], uint32(k)<<regionBits-64)
-			for n := k * regionWords; n < min((k+1)*regionWords, len(want)); n++ {
-				got := found[n-k*regionWords+1]
-				if got != want[n] {
-					t.Fatalf("the spans from %d on: %#x, not %#x", n*64, got, want[n])
-				}
-				marked += bits.OnesCount64(got)
+		in.Roots = []Root{{Words: []uint64{at(0)}}}
+		for _, workers := range []int{1, 3} {
+			if got := mustScan(t, in, workers); !slices.Equal(got.States, want) {
+				t.Errorf("%d hang on each, %d workers: another verdict", fan, workers)
 			}
 		}
-	}
-	if marked < 2000 {
-		t.Errorf("only %d spans", marked)
-	}
-}
-
-// The last address is nobody's, and what a word is when it is read again, if it
-// was changed meanwhile, may be that.
-func TestTargetOfLastAddress(t *testing.T) {
-	x := newIndex([]Object{{Addr: math.MaxUint64 - 100, Size: 99}, {Addr: math.MaxUint64 - 1000, Size: 13}}, 8, 1)
-	if i, ok := x.find(math.MaxUint64); ok {
-		t.Errorf("it is in span %d", i)
-	}
-	to, ok := x.target(math.MaxUint64)
-	if !ok {
-		t.Fatal("its chunk has no object")
-	}
-	if i := to.span(x); int(i) >= len(x.owners) {
-		t.Errorf("it is looked up as span %d of %d", i, len(x.owners))
 	}
 }

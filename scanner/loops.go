@@ -22,7 +22,7 @@ func (f *format) setPlainLoops() { f.loops = loops{f.plainSet, plainSift, plainS
 // write to marks, but others may read them.
 type set func(marks []uint64, x *Index, b []byte, offs []uint32, units *[setWords]uint64) int
 
-const setWords = 64
+const setWords = 256
 
 func (f *format) plainSet(marks []uint64, x *Index, b []byte, offs []uint32, _ *[setWords]uint64) int {
 	for i, off := range offs {
