@@ -16,19 +16,19 @@ func (x *Index) spansIn(k uint32) (from, to uint32) {
 	return k << regionBits, min((k+1)<<regionBits, uint32(len(x.owners)))
 }
 
-// setRegions notes for each region where the units of its spans begin, and where
-// those of the last end.
+// setRegions notes for each region the first granule that has units of its spans, or
+// one before it, and behind the last the last granule. A granule of a rough chunk may
+// say that fewer spans count to units up to its end than the one before.
 func (x *Index) setRegions() {
 	x.regions = make([]uint32, (len(x.owners)-1)>>regionBits+2)
-	k, last := 1, len(x.granules)-1
-	for g := range last {
-		before := x.granules[g+1].before &^ uneven
-		for ; uint32(k)<<regionBits < before; k++ {
-			x.regions[k] = uint32(g)
+	fill(x.regions, uint32(max(len(x.granules)-1, 0)))
+	k := 0
+	for i := range x.granules {
+		g := &x.granules[i]
+		counted := int(g.before&^uneven) + bits.OnesCount64(g.starts)
+		for ; k<<regionBits < counted; k++ {
+			x.regions[k] = uint32(i)
 		}
-	}
-	for ; k < len(x.regions); k++ {
-		x.regions[k] = uint32(max(last, 0))
 	}
 }
 

@@ -243,3 +243,27 @@ func TestChain(t *testing.T) {
 		}
 	}
 }
+
+// A chunk in which little lies counts what starts in the last part of the one before
+// as its own: also where a region begins among that, all is marked.
+func TestChunkEnds(t *testing.T) {
+	const size, end = 64, 0xffff888000200000
+	for extra := range 32 {
+		in := &Input{WordSize: 8, Order: binary.LittleEndian, Memory: newPaged()}
+		n := 3000 + 8*extra
+		for i := range n {
+			in.Objects = append(in.Objects, Object{Addr: gva(end - uint64(n-i)*size), Size: size, Flag: NoScan})
+		}
+		in.Objects = append(in.Objects, Object{Addr: end + 100, Size: 33, Flag: NoScan})
+		var words []uint64
+		for _, o := range in.Objects {
+			words = append(words, uint64(o.Addr))
+		}
+		in.Roots = []Root{{Words: words}}
+		for i, s := range mustScan(t, in, 1).States {
+			if s != Reachable {
+				t.Fatalf("%d objects: the state of %d is %d", n, i, s)
+			}
+		}
+	}
+}
