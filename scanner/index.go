@@ -291,10 +291,7 @@ func (x *Index) chunkOf(w uint64) *chunk {
 
 // walk goes from span i, at or before w's, to w's, or to the last one.
 func (x *Index) walk(w uint64, i uint32) uint32 {
-	for int(i)+1 < len(x.owners) && x.starts[i+1] <= w {
-		i++
-	}
-	return i
+	return i + uint32(gallop(x.starts[i+1:len(x.owners)], func(start *uint64) bool { return *start <= w }))
 }
 
 // findHuge finds the span of w in a chunk that has no granules.

@@ -5,8 +5,8 @@ import (
 	"sync/atomic"
 )
 
-// loops are what is run for each word that may be a pointer, and for each granule:
-// three short loops, which have been written for some CPUs by hand.
+// loops are three short loops, two over words that may be pointers and one over
+// granules, which have been written for some CPUs by hand.
 type loops struct {
 	set    set
 	sift   sift

@@ -10,9 +10,11 @@ const (
 	maxSweep = 16 // regions that are swept together
 	// A pass over all regions is worth its time for one in so many spans.
 	worthPass = 64
-	// It is looked what has come to light when there are so many references for each
-	// span from what was not reached.
+	// It is looked what has come to light when there is a reference from what was not
+	// reached for so many spans.
 	maxHeld = 16
+	// maxLate is how much is found, when it is not marked at once, before it is.
+	maxLate = 1 << 16
 	// maxAlone is how many jobs are left to one worker in the end, and how many
 	// regions, where they are not less than half of all.
 	maxAlone = 16
@@ -204,6 +206,7 @@ func (m *marker) chase(ws []*worker) (done bool, err error) {
 	for _, other := range ws[1:] {
 		w.late, other.late = append(w.late, other.late...), other.late[:0]
 		w.out, other.out = append(w.out, other.out...), other.out[:0]
+		w.jobs, other.jobs = append(w.jobs, other.jobs...), other.jobs[:0]
 	}
 	w.exact = true
 	defer func() { w.exact = false }()
@@ -222,12 +225,12 @@ func (m *marker) chase(ws []*worker) (done bool, err error) {
 		}
 		regions, jobs := w.out, w.jobs
 		w.out, w.jobs = nil, nil
-		for i := range jobs {
+		for i := 0; i < len(jobs) && w.ctx.Err() == nil; i++ {
 			w.scanJob(&jobs[i])
 			w.markLate()
 		}
-		for _, k := range regions {
-			w.scanPending(k)
+		for i := 0; i < len(regions) && w.ctx.Err() == nil; i++ {
+			w.scanPending(regions[i])
 			w.markLate()
 		}
 	}

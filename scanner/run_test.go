@@ -267,3 +267,36 @@ func TestChunkEnds(t *testing.T) {
 		}
 	}
 }
+
+// Large objects, which are read in parts, are read whoever comes upon them.
+func TestLargeObjects(t *testing.T) {
+	const n, large = 20000, 3 << 20
+	for _, workers := range []int{1, 2, 5} {
+		mem := newPaged()
+		in := &Input{WordSize: 8, Order: binary.LittleEndian, Memory: mem}
+		at := uint64(0xffff888000000000)
+		var words []uint64
+		for i := range n {
+			size := uint64(64)
+			if i%2000 == 1999 { // the only one that refers to the next
+				size = large
+				mem.mapPages(at, size)
+				mem.put(in, at+size-8, at+size)
+			}
+			if i%2000 != 0 || i == 0 {
+				words = append(words, at)
+			}
+			in.Objects = append(in.Objects, Object{Addr: gva(at), Size: size})
+			mem.mapPages(at, 64)
+			at += size
+		}
+		in.Roots = []Root{{Words: words}}
+		for range 5 {
+			for i, s := range mustScan(t, in, workers).States {
+				if s != Reachable {
+					t.Fatalf("%d workers: the state of %d is %d", workers, i, s)
+				}
+			}
+		}
+	}
+}

@@ -122,7 +122,6 @@ func (w *worker) hold(b []byte, at uint64) {
 
 // holdOther does so with the word at address a, behind off in b, that is not
 // seen at once to be in a reached object.
-
 func (w *worker) holdOther(a uint64, off uint32, b []byte) {
 	m, x := w.m, w.m.x
 	c := w.sweep.chunk

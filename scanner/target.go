@@ -63,8 +63,8 @@ func (t target) span(x *Index) uint32 {
 	return x.spanOf(uint64(t))
 }
 
-// spanOf returns the span of a unit. With the bit uneven it is that one or one
-// behind it.
+// spanOf returns the span of a unit. With the bit uneven it is that one or some
+// one behind it.
 func (x *Index) spanOf(unit uint64) uint32 {
 	g := &x.granules[unit>>unitBits]
 	return g.before + uint32(bits.OnesCount64(g.starts<<(^unit&63))) - 1

@@ -237,6 +237,9 @@ func (w *worker) send(b []byte, offs []uint32) {
 		w.referWord(f.word(b[offs[n]:]))
 		offs = offs[n+1:]
 	}
+	if w.exact && len(w.late) > maxLate {
+		w.markLate()
+	}
 }
 
 // choose leaves out the hits, in b at address at, that are in no piece or

@@ -17,6 +17,8 @@ const (
 	slabPage  = 4096
 	hugePage  = 2 << 20
 	rootBytes = 1 << 20 // least size of the roots
+	rootShare = 50      // least size of the roots, as a part of the objects'
+	maxTries  = 1 << 16 // for a free word
 )
 
 // shape says what heap to make.
@@ -77,7 +79,7 @@ func newHeap(s shape) *heap {
 	}
 	h.roots = size
 	// Each object needs one word that points to it.
-	size = max(size+rootBytes, uint64(float64(s.objects)*float64(s.word)/s.dense))
+	size = max(size+rootBytes, size+size/rootShare, uint64(float64(s.objects)*float64(s.word)/s.dense))
 	size = (size + slabPage - 1) / slabPage * slabPage
 	h.mem = make([]byte, size)
 	h.link(rng, objects)
@@ -146,6 +148,9 @@ func (h *heap) slot(rng *rand.Rand, objects []scanner.Object, byAge []int, k int
 			}
 			if a = h.roots + a&^(word-1); h.get(a) == 0 {
 				return a
+			}
+			if try == maxTries {
+				panic(fmt.Sprintf("%v: the roots are full", h.shape))
 			}
 			continue
 		}
