@@ -31,6 +31,7 @@ type marker struct {
 	queued           []bool  // regions that are to be scanned
 	marks            []marks // of each worker
 	workers          int
+	alone            int // see minAlone
 	team             *team
 }
 

@@ -15,9 +15,11 @@ const (
 	maxHeld = 16
 	// maxLate is how much is found, when it is not marked at once, before it is.
 	maxLate = 1 << 16
-	// maxAlone is how many jobs are left to one worker in the end, and how many
-	// regions, where they are not less than half of all.
-	maxAlone = 16
+	// minAlone is how many jobs are left to one worker in the end, and how many
+	// regions, where that is not less than half of all; twice as many each time that
+	// there are more, so that what comes to light in small parts does not take a pass
+	// for each.
+	minAlone = 16
 )
 
 // job is a range to scan: a part of a root or of a large object.
@@ -65,6 +67,7 @@ func (m *marker) setMarks(ws []*worker) {
 // run marks everything that can be reached.
 func (m *marker) run(ws []*worker) error {
 	m.setMarks(ws)
+	m.alone = minAlone
 	for i := range m.specials {
 		if m.in.Objects[m.x.owners[i]].Flag&(Gray|Ignore) == Gray {
 			ws[0].refer(direct | target(i))
@@ -86,6 +89,7 @@ func (m *marker) run(ws []*worker) error {
 			return err
 		}
 		left = len(m.x.owners)
+		m.alone *= 2
 	}
 }
 
@@ -220,7 +224,7 @@ func (m *marker) chase(ws []*worker) (done bool, err error) {
 			return false, w.ctx.Err()
 		case len(w.out)+len(w.jobs) == 0:
 			return true, nil
-		case len(w.jobs) > maxAlone || len(w.out) > max(len(m.queued)/2, maxAlone):
+		case len(w.jobs) > m.alone || len(w.out) > max(len(m.queued)/2, m.alone):
 			return false, nil
 		}
 		regions, jobs := w.out, w.jobs
