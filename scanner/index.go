@@ -27,12 +27,12 @@ const (
 // The address space is cut into spans, each of which belongs to one object or
 // is a gap between objects: whatever a word points to is a span, and that it
 // points to nothing is seen as late as that it points to something known. The
-// chunk of 2 MiB of an address is found in a hash table; in that its granule,
-// whose 64 units are as large as all in the chunk is aligned to, or so much
-// larger that there are about as many granules as spans. A bit for each unit says that a span starts there, and how
-// many bits there are up to the address's unit is which span it is: so it
-// takes one read at random, and no look at the spans themselves unless some
-// begin or end within a unit.
+// chunk of 2 MiB of an address is found in a hash table, and says which unit it is
+// in: as many bytes as all in the chunk is aligned to, or so many more that there
+// are about as many granules, of 64 units, as spans. A bit for each unit says that
+// a span starts there, and how many bits there are up to a unit is which span it
+// is in, without a look at the spans themselves, unless some begin or end within
+// one.
 //
 // For each object it holds 12 bytes, as much for a gap behind it, 16 for a
 // granule, and another 80 at most where an object is alone in its chunk.
@@ -50,7 +50,7 @@ type Index struct {
 	factor        uint64   // of the hash
 	shift         uint     // likewise
 	granules      []granule
-	regions       []uint32            // the first granule of each region, and the last of the last
+	regions       []uint32            // see setRegions
 	huge          []uint32            // spans that are in not all of their chunks
 	several       bool                // some object may have other than one span
 	multi         map[uint32][]uint32 // all spans of the objects that have several
@@ -122,7 +122,7 @@ func newIndex(objects []Object, wordSize, workers int) *Index {
 // setChunks builds the hash table and the granules.
 func (x *Index) setChunks(workers int) {
 	list := x.listChunks(workers)
-	finer := uint(chunkShift)
+	finer := uint(chunkShift - unitBits)
 	for finer > 0 && x.countGranules(list, finer) > uint64(len(x.owners)) {
 		finer--
 	}

@@ -117,7 +117,7 @@ func TestSpread(t *testing.T) {
 	marked := 0
 	for _, loop := range []spread{plainSpread, m.f.spread} {
 		for k := range len(x.regions) - 1 {
-			var found [regionWords + 5]uint64
+			var found [foundWords]uint64
 			first, end := x.regions[k], x.regions[k+1]+1
 			loop(x.granules[first:end], units[first:end], found[:], uint32(k)<<regionBits-64)
 			for n := k * regionWords; n < min((k+1)*regionWords, len(want)); n++ {

@@ -31,7 +31,6 @@ type marker struct {
 	queued           []bool  // regions that are to be scanned
 	marks            []marks // of each worker
 	workers          int
-	alone            int // see minAlone
 	team             *team
 }
 

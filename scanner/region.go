@@ -9,6 +9,9 @@ import (
 const (
 	regionBits  = 8 // log2 of the spans in a region
 	regionWords = 1 << regionBits / 64
+	// A granule with a region's span can have units of 64 others before it, or
+	// behind it; and there is a word that spread leaves free.
+	foundWords = 1 + regionWords + 4
 )
 
 // spansIn returns the first span of region k, and the one behind its last.
@@ -36,7 +39,7 @@ func (x *Index) setRegions() {
 // now, and does for each that was not marked what is to be done.
 func (w *worker) resolve(k uint32) {
 	m := w.m
-	var found [regionWords + 5]uint64
+	var found [foundWords]uint64
 	if len(m.x.granules) > 0 {
 		w.find(k, found[:])
 	}
@@ -65,8 +68,8 @@ func (w *worker) find(k uint32, found []uint64) {
 		if len(m.marks) > 1 {
 			for i := range n {
 				set := uint64(0)
-				for k := range m.marks {
-					set |= atomic.LoadUint64(&m.marks[k].units[first+i])
+				for j := range m.marks {
+					set |= atomic.LoadUint64(&m.marks[j].units[first+i])
 				}
 				w.merged[i] = set
 			}

@@ -67,7 +67,6 @@ func (m *marker) setMarks(ws []*worker) {
 // run marks everything that can be reached.
 func (m *marker) run(ws []*worker) error {
 	m.setMarks(ws)
-	m.alone = minAlone
 	for i := range m.specials {
 		if m.in.Objects[m.x.owners[i]].Flag&(Gray|Ignore) == Gray {
 			ws[0].refer(direct | target(i))
@@ -81,15 +80,14 @@ func (m *marker) run(ws []*worker) error {
 	if err != nil {
 		return err
 	}
-	for {
+	for alone := minAlone; ; alone *= 2 {
 		if err := m.passes(ws, left); err != nil {
 			return err
 		}
-		if done, err := m.chase(ws); done || err != nil {
+		if done, err := m.chase(ws, alone); done || err != nil {
 			return err
 		}
 		left = len(m.x.owners)
-		m.alone *= 2
 	}
 }
 
@@ -101,8 +99,9 @@ func (m *marker) sweep(ws []*worker, jobs []job) (left int, err error) {
 	end := uint32(len(m.queued))
 	n := len(jobs) + (len(m.queued)+maxSweep-1)/maxSweep
 	var held atomic.Int64
-	most := int64(len(m.x.owners) / maxHeld)
-	for next := 0; next < n; {
+	least := int64(len(m.x.owners) / maxHeld)
+	most := least
+	for next := 0; ; {
 		next, err = m.each(ws, next, n, func(w *worker, i int) bool {
 			if i < len(jobs) {
 				w.scanJob(&jobs[i])
@@ -119,17 +118,17 @@ func (m *marker) sweep(ws []*worker, jobs []job) (left int, err error) {
 		}
 		most *= 2
 		swept := (next - len(jobs)) * maxSweep
-		for worth, reached := swept<<regionBits/maxHeld, swept<<regionBits; reached >= worth; {
+		worth := swept << regionBits / maxHeld
+		for reached := worth; reached >= worth; {
 			if reached, err = m.pass(ws, swept, false); err != nil {
 				return 0, err
 			}
 			if reached >= worth {
-				most = int64(len(m.x.owners) / maxHeld)
+				most = least
 			}
 		}
 		held.Store(0)
 	}
-	return 0, nil
 }
 
 // passes looks in all regions what is reached by now, and scans what is to be
@@ -166,15 +165,19 @@ func (m *marker) pass(ws []*worker, regions int, exact bool) (reached int, err e
 	return reached, err
 }
 
+// takeOut takes from ws what they have found is to be scanned.
+func takeOut(ws []*worker) (regions []uint32, jobs []job) {
+	for _, w := range ws {
+		regions, jobs = append(regions, w.out...), append(jobs, w.jobs...)
+		w.out, w.jobs = w.out[:0], w.jobs[:0]
+	}
+	return regions, jobs
+}
+
 // scanOut scans what the workers have found is to be scanned, and what that brings.
 func (m *marker) scanOut(ws []*worker) error {
 	for {
-		var regions []uint32
-		var jobs []job
-		for _, w := range ws {
-			regions, jobs = append(regions, w.out...), append(jobs, w.jobs...)
-			w.out, w.jobs = w.out[:0], w.jobs[:0]
-		}
+		regions, jobs := takeOut(ws)
 		if len(regions)+len(jobs) == 0 {
 			return nil
 		}
@@ -201,17 +204,16 @@ func (m *marker) scanJobs(ws []*worker, jobs []job) error {
 
 // chase marks what has been found since, and at once what that brings to light: a
 // list, whose members do not come to light together. It returns false when there
-// is so much to be scanned that the others had better help.
-func (m *marker) chase(ws []*worker) (done bool, err error) {
+// is so much to be scanned, more than alone, that the others had better help.
+func (m *marker) chase(ws []*worker, alone int) (done bool, err error) {
 	if _, err := m.pass(ws, len(m.queued), true); err != nil {
 		return false, err
 	}
 	w := ws[0]
 	for _, other := range ws[1:] {
 		w.late, other.late = append(w.late, other.late...), other.late[:0]
-		w.out, other.out = append(w.out, other.out...), other.out[:0]
-		w.jobs, other.jobs = append(w.jobs, other.jobs...), other.jobs[:0]
 	}
+	w.out, w.jobs = takeOut(ws)
 	w.exact = true
 	defer func() { w.exact = false }()
 	if r := m.newRest(); r != nil {
@@ -224,11 +226,10 @@ func (m *marker) chase(ws []*worker) (done bool, err error) {
 			return false, w.ctx.Err()
 		case len(w.out)+len(w.jobs) == 0:
 			return true, nil
-		case len(w.jobs) > m.alone || len(w.out) > max(len(m.queued)/2, m.alone):
+		case len(w.jobs) > alone || len(w.out) > max(len(m.queued)/2, alone):
 			return false, nil
 		}
-		regions, jobs := w.out, w.jobs
-		w.out, w.jobs = nil, nil
+		regions, jobs := takeOut(ws[:1])
 		for i := 0; i < len(jobs) && w.ctx.Err() == nil; i++ {
 			w.scanJob(&jobs[i])
 			w.markLate()
@@ -249,7 +250,7 @@ func (w *worker) markLate() {
 		}
 		i := w.late[len(w.late)-1].span(m.x)
 		w.late = w.late[:len(w.late)-1]
-		if m.states[i>>6].mark(i) > 0 {
+		if m.states[i>>6].mark(i) {
 			w.reachAll(i>>6, 1<<(i&63))
 		}
 	}

@@ -13,7 +13,8 @@ const MaxUnreadable = 64
 // Options tune a scan; nil is legal.
 type Options struct {
 	// Workers is the number of goroutines that scan; zero for one for each
-	// CPU Go may use. The result does not depend on it.
+	// CPU Go may use; fewer where what they mark would take more memory than the
+	// objects are worth. The result does not depend on it.
 	Workers int
 }
 

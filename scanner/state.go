@@ -10,12 +10,11 @@ type state struct {
 	more uint64
 }
 
-// mark marks a span of s, and returns 1 if it was not and there is more to be
-// done, else 0.
-func (s *state) mark(i uint32) int {
-	more := int(s.more &^ s.reached >> (i & 63) & 1)
+// mark marks a span of s, and says whether it was not and there is more to be done.
+func (s *state) mark(i uint32) bool {
+	more := s.more &^ s.reached >> (i & 63) & 1
 	s.reached |= 1 << (i & 63)
-	return more
+	return more != 0
 }
 
 // reached says whether span i is marked.

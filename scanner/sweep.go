@@ -2,9 +2,9 @@ package scanner
 
 import "math/bits"
 
-// sweep is a worker's work on some regions: their memory is read from
-// one end to the other, once, whether what it holds is reached already or not,
-// since nearly all will be. What is referred to from objects that are not is
+// sweep is a worker's work on some regions: their memory is read from one end to
+// the other, once, whether what it holds is reached already or not, since nearly
+// all will be. What is referred to from objects that are not is
 // noted, in case they will be.
 type sweep struct {
 	on     bool   // one is going on
