@@ -2,7 +2,7 @@
 // record that is built for millions of them and millions of changes a second.
 //
 // Records lie densely in chunks; an extendible hash table (Fagin et al.,
-// 1979) of 4-byte slots finds them. So a record costs its own size and 5 to 9
+// 1979) of 6-byte slots finds them. So a record costs its own size and 7 to 14
 // bytes, nothing is ever copied as a whole, and the longest pause is the
 // split of one segment of 2048 slots.
 //

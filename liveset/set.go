@@ -10,6 +10,7 @@ import (
 const (
 	chunkShift  = 10 // log2 of the records in a chunk
 	slotBits    = 11 // log2 of the slots in a segment
+	printBits   = 16 - slotBits
 	segmentMax  = 7 << (slotBits - 3)
 	segmentMask = 1<<slotBits - 1
 )
@@ -25,13 +26,34 @@ type Set[R any] struct {
 	depth  uint
 }
 
-// segment is an open-addressing table of record numbers, plus one; zero is
-// free.
+// segment is an open-addressing table of record numbers.
 type segment struct {
 	depth uint // topmost bits of the hash that are the same for all in it
 	n     int
-	slots [1 << slotBits]uint32
+	slots [1 << slotBits]slot
 }
+
+// slot has, besides the number of a record, so much of its hash that records need
+// not be looked at to pass them by, or to move them: each is a miss in the cache.
+type slot struct {
+	tag    tag
+	lo, hi uint16 // of the record's number: a slot has 6 bytes
+}
+
+// tag is the slot of its segment that a record's hash leads to, above some other
+// bits of the hash. That of a free slot is zero, of no other.
+type tag uint16
+
+func tagOf(hash uint64) tag {
+	return tag(hash&segmentMask<<printBits | hash>>slotBits&(1<<printBits-1) | 1)
+}
+
+// home returns the slot that the hash leads to.
+func (t tag) home() uint32 { return uint32(t >> printBits) }
+
+func newSlot(t tag, record uint32) slot { return slot{t, uint16(record), uint16(record >> 16)} }
+
+func (s *slot) record() uint32 { return uint32(s.lo) | uint32(s.hi)<<16 }
 
 // New returns an empty set. extent tells where a record's allocation starts,
 // which is its key, and its size in bytes.
@@ -58,44 +80,45 @@ func (s *Set[R]) key(i uint32) guestmem.GVA {
 
 // find returns the segment of hash h and the slot of address a in it, or the
 // free slot where it belongs.
-func (s *Set[R]) find(a guestmem.GVA, h uint64) (g *segment, slot uint32) {
+func (s *Set[R]) find(a guestmem.GVA, h uint64) (g *segment, at uint32) {
 	g = s.dir[h>>(64-s.depth)]
-	slot = uint32(h) & segmentMask
-	for g.slots[slot] != 0 && s.key(g.slots[slot]-1) != a {
-		slot = (slot + 1) & segmentMask
+	t := tagOf(h)
+	for at = t.home(); ; at = (at + 1) & segmentMask {
+		if v := &g.slots[at]; v.tag == 0 || v.tag == t && s.key(v.record()) == a {
+			return g, at
+		}
 	}
-	return g, slot
 }
 
 // Get returns the record of the allocation that starts at a, or nil.
 func (s *Set[R]) Get(a guestmem.GVA) *R {
-	g, slot := s.find(a, s.hash(a))
-	if g.slots[slot] == 0 {
+	g, at := s.find(a, s.hash(a))
+	if g.slots[at].tag == 0 {
 		return nil
 	}
-	return s.record(g.slots[slot] - 1)
+	return s.record(g.slots[at].record())
 }
 
 // Put adds r, and returns the record it takes the place of, if any.
 func (s *Set[R]) Put(r R) (old R, replaced bool) {
 	a, _ := s.extent(&r)
 	h := s.hash(a)
-	g, slot := s.find(a, h)
-	if g.slots[slot] != 0 {
-		p := s.record(g.slots[slot] - 1)
+	g, at := s.find(a, h)
+	if v := &g.slots[at]; v.tag != 0 {
+		p := s.record(v.record())
 		old, *p = *p, r
 		return old, true
 	}
 	for g.n >= segmentMax {
 		s.split(g, h)
-		g, slot = s.find(a, h)
+		g, at = s.find(a, h)
 	}
 	if s.n>>chunkShift == len(s.chunks) {
 		s.chunks = append(s.chunks, make([]R, 1<<chunkShift))
 	}
 	*s.record(uint32(s.n)) = r
+	g.slots[at] = newSlot(tagOf(h), uint32(s.n))
 	s.n++
-	g.slots[slot] = uint32(s.n)
 	g.n++
 	return old, false
 }
@@ -103,25 +126,20 @@ func (s *Set[R]) Put(r R) (old R, replaced bool) {
 // Remove deletes the record of the allocation that starts at a and returns
 // it.
 func (s *Set[R]) Remove(a guestmem.GVA) (old R, found bool) {
-	g, slot := s.find(a, s.hash(a))
-	if g.slots[slot] == 0 {
+	g, at := s.find(a, s.hash(a))
+	if g.slots[at].tag == 0 {
 		return old, false
 	}
-	i := g.slots[slot] - 1
+	i := g.slots[at].record()
 	old = *s.record(i)
-	s.close(g, slot)
+	g.free(at)
 	// The last record moves into the gap.
 	s.n--
 	last := uint32(s.n)
 	if i != last {
 		k := s.key(last)
-		h := s.hash(k)
-		g := s.dir[h>>(64-s.depth)]
-		slot := uint32(h) & segmentMask
-		for g.slots[slot] != last+1 {
-			slot = (slot + 1) & segmentMask
-		}
-		g.slots[slot] = i + 1
+		g, at := s.find(k, s.hash(k))
+		g.slots[at] = newSlot(g.slots[at].tag, i)
 		*s.record(i) = *s.record(last)
 	}
 	var zero R
@@ -133,22 +151,21 @@ func (s *Set[R]) Remove(a guestmem.GVA) (old R, found bool) {
 	return old, true
 }
 
-// close frees a slot and moves up what probing would no longer find.
-func (s *Set[R]) close(g *segment, slot uint32) {
+// free frees a slot and moves up what probing would no longer find.
+func (g *segment) free(at uint32) {
 	g.n--
-	for next := slot; ; {
-		g.slots[slot] = 0
+	for next := at; ; {
+		g.slots[at] = slot{}
 		for {
 			next = (next + 1) & segmentMask
 			v := g.slots[next]
-			if v == 0 {
+			if v.tag == 0 {
 				return
 			}
-			home := uint32(s.hash(s.key(v-1))) & segmentMask
-			// v may move to slot unless its home lies behind slot.
-			if (next-home)&segmentMask >= (next-slot)&segmentMask {
-				g.slots[slot] = v
-				slot = next
+			// v may move to at unless its home lies behind that.
+			if (next-v.tag.home())&segmentMask >= (next-at)&segmentMask {
+				g.slots[at] = v
+				at = next
 				break
 			}
 		}
@@ -167,16 +184,16 @@ func (s *Set[R]) split(g *segment, h uint64) {
 	depth := g.depth + 1
 	parts := [2]*segment{{depth: depth}, {depth: depth}}
 	for _, v := range g.slots {
-		if v == 0 {
+		if v.tag == 0 {
 			continue
 		}
-		h := s.hash(s.key(v - 1))
+		h := s.hash(s.key(v.record()))
 		p := parts[h>>(64-depth)&1]
-		slot := uint32(h) & segmentMask
-		for p.slots[slot] != 0 {
-			slot = (slot + 1) & segmentMask
+		at := v.tag.home()
+		for p.slots[at].tag != 0 {
+			at = (at + 1) & segmentMask
 		}
-		p.slots[slot] = v
+		p.slots[at] = v
 		p.n++
 	}
 	// The directory's entries of g are neighbours.
