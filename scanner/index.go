@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/bits"
+	"math/rand/v2"
 	"sort"
 )
 
@@ -162,15 +163,21 @@ func (x *Index) setTable() {
 	}
 	x.shift = uint(64 - bits.TrailingZeros(uint(size)))
 	x.table = make([]chunk, size)
-	// By the low bits of their keys neighbours stay neighbours.
-	if !x.enterAll(1<<x.shift, false) {
-		x.enterAll(hashFactor, true)
+	// By the low bits of their keys neighbours stay neighbours, if that has no two in
+	// the same place; else the golden ratio puts those of a few runs of neighbours in
+	// different places, unless a guest has chosen where its objects lie so that it
+	// does not: what is chosen at random it cannot know.
+	factor, next := uint64(1)<<x.shift, uint64(goldenRatio)
+	for most := 0; !x.enterAll(factor, most); most += len(x.chunks)/8 + 1 {
+		factor, next = next, rand.Uint64()|1
 	}
 }
 
-// enterAll enters the chunks into the table; or else, if it must not probe, it
-// gives up at two that would be in the same place.
-func (x *Index) enterAll(factor uint64, probe bool) bool {
+const goldenRatio = 0x9e3779b97f4a7c15 // its fraction, times 2^64
+
+// enterAll enters the chunks into the table; it gives up when that takes more than
+// so many steps from where they are expected first.
+func (x *Index) enterAll(factor uint64, most int) bool {
 	x.factor = factor
 	for i := range x.table {
 		x.table[i].key = noKey
@@ -178,7 +185,7 @@ func (x *Index) enterAll(factor uint64, probe bool) bool {
 	for _, c := range x.chunks {
 		h := x.slot(c.key &^ rough)
 		for x.table[h].key != noKey {
-			if !probe {
+			if most--; most < 0 {
 				return false
 			}
 			h = (h + 1) & uint64(len(x.table)-1)
@@ -268,8 +275,6 @@ func (x *Index) fill(c *chunk, i uint32) {
 		}
 	}
 }
-
-const hashFactor = 0x9e3779b97f4a7c15
 
 // slot returns where in the table a chunk is expected first.
 func (x *Index) slot(key uint64) uint64 { return key * x.factor >> (x.shift & 63) }

@@ -24,13 +24,17 @@ func TestMaxWorkers(t *testing.T) {
 // Chunks that differ in high bits only are found too, and entering many takes no
 // longer than others.
 func TestTable(t *testing.T) {
-	for _, apart := range []uint64{1 << chunkShift, 1 << (chunkShift + 20)} {
-		objects := make([]Object, 1<<18)
+	const fibonacci = 14930352 // nearly an integer when multiplied by the golden ratio
+	for _, apart := range []uint64{1, 1 << 20, fibonacci} {
+		objects := make([]Object, 1<<17)
 		for i := range objects {
-			objects[i] = Object{Addr: gva(1<<48 + uint64(i)*apart), Size: 64}
+			objects[i] = Object{Addr: gva(1<<48 + uint64(i)*apart<<chunkShift), Size: 64}
 		}
 		x := newIndex(objects, 8, 1)
-		if plain := x.factor != hashFactor; plain != (apart == 1<<chunkShift) {
+		if plain := x.factor == 1<<x.shift; plain != (apart == 1) {
+			t.Errorf("%#x apart: the factor is %#x", apart, x.factor)
+		}
+		if apart == fibonacci && x.factor == goldenRatio {
 			t.Errorf("%#x apart: the factor is %#x", apart, x.factor)
 		}
 		for i, o := range objects {

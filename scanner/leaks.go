@@ -178,8 +178,13 @@ func (g *graph) leaks(objects []Object) []Leak {
 			}
 		}
 	}
+	for _, r := range referred {
+		if r {
+			n--
+		}
+	}
 	taken := make([]bool, len(g.objects))
-	var leaks []Leak
+	leaks := make([]Leak, 0, n)
 	var queue []uint32
 	for v, o := range g.objects {
 		// The first of its component that comes by takes the others along.
@@ -205,6 +210,28 @@ func (g *graph) leaks(objects []Object) []Leak {
 		}
 		leaks = append(leaks, l)
 	}
-	slices.SortStableFunc(leaks, func(a, b Leak) int { return cmp.Compare(b.Bytes, a.Bytes) })
-	return leaks
+	return byBytes(leaks)
+}
+
+// byBytes sorts leaks stably, the largest first.
+func byBytes(leaks []Leak) []Leak {
+	type place struct {
+		bytes uint64
+		i     int
+	}
+	order := make([]place, len(leaks))
+	for i := range leaks {
+		order[i] = place{leaks[i].Bytes, i}
+	}
+	slices.SortFunc(order, func(a, b place) int {
+		if a.bytes != b.bytes {
+			return cmp.Compare(b.bytes, a.bytes)
+		}
+		return a.i - b.i
+	})
+	sorted := make([]Leak, len(leaks))
+	for i, p := range order {
+		sorted[i] = leaks[p.i]
+	}
+	return sorted
 }

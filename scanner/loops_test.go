@@ -12,10 +12,7 @@ import (
 func TestSift(t *testing.T) {
 	rng := rand.New(rand.NewPCG(2, 1))
 	in := sparse(rng, 20000, 4, binary.BigEndian)
-	m, err := newMarker(in, &Options{Workers: 1})
-	if err != nil {
-		t.Fatal(err)
-	}
+	m := mustMarker(t, in, 1)
 	for i := range m.states {
 		m.states[i].reached |= rng.Uint64()
 	}
@@ -96,10 +93,7 @@ func TestSet(t *testing.T) {
 func TestSpread(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 1))
 	in := sparse(rng, 20000, 8, binary.LittleEndian)
-	m, err := newMarker(in, &Options{Workers: 1})
-	if err != nil {
-		t.Fatal(err)
-	}
+	m := mustMarker(t, in, 1)
 	x := m.x
 	units := make([]uint64, len(x.granules))
 	want := make([]uint64, len(x.owners)/64+1)

@@ -30,6 +30,7 @@ type marker struct {
 	noted            []edges // of each 64 spans
 	queued           []bool  // regions that are to be scanned
 	marks            []marks // of each worker
+	exact            bool    // what is found is not marked but added to the worker's late
 	workers          int
 	team             *team
 }

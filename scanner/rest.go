@@ -19,52 +19,89 @@ type rest struct {
 	queue  []uint32 // what was seen and not yet followed
 }
 
+// restPart is that of one block.
+type restPart struct {
+	before, left uint32 // spans before it and in it
+	from, to     []uint32
+	edges        uint32 // before it
+}
+
 // newRest returns nil where too much is left.
-func (m *marker) newRest() *rest {
-	r := &rest{m: m, before: make([]uint32, len(m.states)+1)}
-	for k := range m.states {
-		r.before[k+1] = r.before[k] + uint32(bits.OnesCount64(^m.states[k].reached))
+func (m *marker) newRest(ws []*worker) (*rest, error) {
+	r := &rest{m: m, before: make([]uint32, len(m.states))}
+	parts := make([]restPart, m.blocks())
+	err := m.eachBlock(ws, func(_ *worker, i, lo, hi int) { parts[i].left = r.count(lo, hi) })
+	if err != nil {
+		return nil, err
 	}
-	left := r.before[len(m.states)]
+	left := uint32(0)
+	for i := range parts {
+		parts[i].before = left
+		left += parts[i].left
+	}
 	if int(left) > len(m.x.owners)/maxRest {
-		return nil
+		return nil, nil
 	}
-	r.seen = make([]uint64, left>>6+1)
-	from, to := make([]uint32, 0, left), make([]target, 0, left)
-	for k := range m.states {
-		set := ^m.states[k].reached
+	err = m.eachBlock(ws, func(_ *worker, i, lo, hi int) { r.setPart(&parts[i], lo, hi) })
+	if err != nil {
+		return nil, err
+	}
+	edges := uint32(0)
+	for i := range parts {
+		parts[i].edges = edges
+		edges += uint32(len(parts[i].to))
+	}
+	r.seen, r.first, r.to = make([]uint64, left>>6+1), make([]uint32, left+1), make([]uint32, edges)
+	r.first[left] = edges
+	return r, m.eachBlock(ws, func(_ *worker, i, _, _ int) { r.setEdges(&parts[i]) })
+}
+
+// count sets before for [lo, hi), of what is left there, and returns how much is.
+func (r *rest) count(lo, hi int) uint32 {
+	n := uint32(0)
+	for k := lo; k < hi; k++ {
+		r.before[k] = n
+		n += uint32(bits.OnesCount64(^r.m.states[k].reached))
+	}
+	return n
+}
+
+// setPart sets the edges of p, for [lo, hi): from numbers, ascending, to spans that are
+// left. Each loop reads from memory at random, and waits for many at a time.
+func (r *rest) setPart(p *restPart, lo, hi int) {
+	x, states := r.m.x, r.m.states
+	from, to := make([]uint32, 0, p.left), make([]target, 0, p.left)
+	for k := lo; k < hi; k++ {
+		r.before[k] += p.before
+		set := ^states[k].reached
 		if set == 0 {
 			continue
 		}
-		for e := range m.edgesOf(uint32(k), set) {
+		for e := range r.m.edgesOf(uint32(k), set) {
 			from = append(from, r.before[k]+uint32(bits.OnesCount64(set&(1<<e.from()-1))))
 			to = append(to, e.target())
 		}
 	}
-	r.setEdges(from, to)
-	return r
-}
-
-// setEdges sets the edges from numbers, ascending, to targets, without those to what
-// is not left. Each loop reads from memory at random, and waits for many at a time.
-func (r *rest) setEdges(from []uint32, targets []target) {
-	x, states := r.m.x, r.m.states
-	to := make([]uint32, len(targets))
-	for k, t := range targets {
-		to[k] = t.span(x)
+	p.to = make([]uint32, len(to))
+	for k, t := range to {
+		p.to[k] = t.span(x)
 	}
 	n := 0
-	for k, i := range to {
-		to[n], from[n] = i, from[k]
+	for k, i := range p.to {
+		p.to[n], from[n] = i, from[k]
 		n += int(^states[i>>6].reached >> (i & 63) & 1)
 	}
-	r.first, r.to = make([]uint32, len(r.seen)<<6+1), to[:n]
-	for k, i := range r.to {
-		r.to[k] = r.number(i)
-		r.first[from[k]+1] = uint32(k + 1)
-	}
-	for k := range r.first[1:] {
-		r.first[k+1] = max(r.first[k+1], r.first[k])
+	p.from, p.to = from[:n], p.to[:n]
+}
+
+// setEdges enters the edges of p.
+func (r *rest) setEdges(p *restPart) {
+	k := 0
+	for n := p.before; n < p.before+p.left; n++ {
+		r.first[n] = p.edges + uint32(k)
+		for ; k < len(p.from) && p.from[k] == n; k++ {
+			r.to[p.edges+uint32(k)] = r.number(p.to[k])
+		}
 	}
 }
 
@@ -85,32 +122,44 @@ func (r *rest) see(n uint32) {
 	}
 }
 
-// markRest marks what w has found and all that noted edges lead to from there, and
-// does for each that has no such edges what is to be done.
-func (w *worker) markRest(r *rest) {
-	m := w.m
-	for _, t := range w.late {
-		if i := t.span(m.x); !m.reached(i) {
-			r.see(r.number(i))
-		}
+// markRest marks what ws have found and all that noted edges lead to from there, and
+// does for each that has no such edges what is to be done, if not too much is left.
+func (m *marker) markRest(ws []*worker) error {
+	r, err := m.newRest(ws)
+	if r == nil || err != nil {
+		return err
 	}
-	w.late = w.late[:0]
-	n := uint32(0)
-	for k := range m.states {
-		s := &m.states[k]
-		seen := uint64(0)
-		for set := ^s.reached; set != 0; set &= set - 1 {
-			if has(r.seen, n) {
-				seen |= set & -set
+	for _, w := range ws {
+		for _, t := range w.late {
+			if i := t.span(m.x); !m.reached(i) {
+				r.see(r.number(i))
 			}
-			n++
 		}
-		s.reached |= seen
-		if m.noted[k].n != unnoted {
-			seen &= m.special[k]
+		w.late = w.late[:0]
+	}
+	return m.eachBlock(ws, func(w *worker, _, lo, hi int) {
+		for k := lo; k < hi; k++ {
+			w.markSeen(r, uint32(k))
 		}
-		if seen &= s.more; seen != 0 {
-			w.reachAll(uint32(k), seen)
+	})
+}
+
+// markSeen marks what r has seen of the k-th 64 spans.
+func (w *worker) markSeen(r *rest, k uint32) {
+	m, s := w.m, &w.m.states[k]
+	n := r.before[k]
+	seen := uint64(0)
+	for set := ^s.reached; set != 0; set &= set - 1 {
+		if has(r.seen, n) {
+			seen |= set & -set
 		}
+		n++
+	}
+	s.reached |= seen
+	if m.noted[k].n != unnoted {
+		seen &= m.special[k]
+	}
+	if seen &= s.more; seen != 0 {
+		w.reachAll(k, seen)
 	}
 }

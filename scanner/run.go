@@ -54,6 +54,21 @@ func (m *marker) each(ws []*worker, from, n int, f func(w *worker, i int) bool) 
 	return min(int(next.Load()), n), ws[0].ctx.Err()
 }
 
+// blockStates is how many times 64 spans are a block: whole regions.
+const blockStates = 64 * regionWords
+
+// blocks returns how many blocks there are.
+func (m *marker) blocks() int { return (len(m.states) + blockStates - 1) / blockStates }
+
+// eachBlock has f called for the states [lo, hi) of each block i, in step.
+func (m *marker) eachBlock(ws []*worker, f func(w *worker, i, lo, hi int)) error {
+	_, err := m.each(ws, 0, m.blocks(), func(w *worker, i int) bool {
+		f(w, i, i*blockStates, min((i+1)*blockStates, len(m.states)))
+		return true
+	})
+	return err
+}
+
 // setMarks gives each worker its marks.
 func (m *marker) setMarks(ws []*worker) {
 	m.marks = make([]marks, len(ws))
@@ -120,7 +135,7 @@ func (m *marker) sweep(ws []*worker, jobs []job) (left int, err error) {
 		swept := (next - len(jobs)) * maxSweep
 		worth := swept << regionBits / maxHeld
 		for reached := worth; reached >= worth; {
-			if reached, err = m.pass(ws, swept, false); err != nil {
+			if reached, err = m.pass(ws, swept); err != nil {
 				return 0, err
 			}
 			if reached >= worth {
@@ -136,7 +151,7 @@ func (m *marker) sweep(ws []*worker, jobs []job) (left int, err error) {
 func (m *marker) passes(ws []*worker, left int) error {
 	for left > len(m.x.owners)/worthPass {
 		var err error
-		if left, err = m.pass(ws, len(m.queued), false); err != nil {
+		if left, err = m.pass(ws, len(m.queued)); err != nil {
 			return err
 		}
 		if err := m.scanOut(ws); err != nil {
@@ -148,9 +163,9 @@ func (m *marker) passes(ws []*worker, left int) error {
 
 // pass resolves the first regions, so many of them, and returns how many spans
 // were reached.
-func (m *marker) pass(ws []*worker, regions int, exact bool) (reached int, err error) {
+func (m *marker) pass(ws []*worker, regions int) (reached int, err error) {
 	for _, w := range ws {
-		w.exact, w.reached = exact, 0
+		w.reached = 0
 	}
 	_, err = m.each(ws, 0, (regions+maxSweep-1)/maxSweep, func(w *worker, i int) bool {
 		for k := i * maxSweep; k < min((i+1)*maxSweep, regions); k++ {
@@ -159,7 +174,6 @@ func (m *marker) pass(ws []*worker, regions int, exact bool) (reached int, err e
 		return true
 	})
 	for _, w := range ws {
-		w.exact = false
 		reached += w.reached
 	}
 	return reached, err
@@ -206,7 +220,12 @@ func (m *marker) scanJobs(ws []*worker, jobs []job) error {
 // list, whose members do not come to light together. It returns false when there
 // is so much to be scanned, more than alone, that the others had better help.
 func (m *marker) chase(ws []*worker, alone int) (done bool, err error) {
-	if _, err := m.pass(ws, len(m.queued), true); err != nil {
+	m.exact = true
+	defer func() { m.exact = false }()
+	if _, err := m.pass(ws, len(m.queued)); err != nil {
+		return false, err
+	}
+	if err := m.markRest(ws); err != nil {
 		return false, err
 	}
 	w := ws[0]
@@ -214,11 +233,6 @@ func (m *marker) chase(ws []*worker, alone int) (done bool, err error) {
 		w.late, other.late = append(w.late, other.late...), other.late[:0]
 	}
 	w.out, w.jobs = takeOut(ws)
-	w.exact = true
-	defer func() { w.exact = false }()
-	if r := m.newRest(); r != nil {
-		w.markRest(r)
-	}
 	for {
 		w.markLate()
 		switch {

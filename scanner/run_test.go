@@ -184,12 +184,18 @@ func TestSparse(t *testing.T) {
 	}
 }
 
-// scanWith is Scan with or without room for edges, and what only some CPUs have.
-func scanWith(t *testing.T, in *Input, workers int, edges, fast bool) *Result {
+func mustMarker(t *testing.T, in *Input, workers int) *marker {
+	t.Helper()
 	m, err := newMarker(in, &Options{Workers: workers})
 	if err != nil {
 		t.Fatal(err)
 	}
+	return m
+}
+
+// scanWith is Scan with or without room for edges, and what only some CPUs have.
+func scanWith(t *testing.T, in *Input, workers int, edges, fast bool) *Result {
+	m := mustMarker(t, in, workers)
 	if !edges {
 		m.arenas.list = nil
 	}
@@ -202,7 +208,10 @@ func scanWith(t *testing.T, in *Input, workers int, edges, fast bool) *Result {
 	if err := m.run(ws); err != nil {
 		t.Fatal(err)
 	}
-	r, _ := m.result(ws)
+	r, _, err := m.result(ws)
+	if err != nil {
+		t.Fatal(err)
+	}
 	return r
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math/bits"
 	"runtime"
+	"slices"
 )
 
 // MaxUnreadable is how many unreadable ranges a Result lists.
@@ -39,7 +40,10 @@ func Scan(ctx context.Context, in *Input, o *Options) (*Result, error) {
 	if err := m.run(ws); err != nil {
 		return nil, err
 	}
-	r, white := m.result(ws)
+	r, white, err := m.result(ws)
+	if err != nil {
+		return nil, err
+	}
 	if err := m.findLeaks(ctx, white, r); err != nil {
 		return nil, err
 	}
@@ -75,7 +79,7 @@ func (m *marker) specials(yield func(i uint32) bool) {
 
 // result turns marks into verdicts. It returns the first span of each white
 // object too.
-func (m *marker) result(workers []*worker) (r *Result, whites []uint32) {
+func (m *marker) result(workers []*worker) (r *Result, whites []uint32, err error) {
 	r = &Result{States: make([]State, len(m.in.Objects)), Bytes: m.x.plainBytes}
 	var bad, badPlain []gvaRange
 	for _, w := range workers {
@@ -90,19 +94,17 @@ func (m *marker) result(workers []*worker) (r *Result, whites []uint32) {
 		white = Unknown
 	}
 	m.reachable(r.States)
-	for k := range m.states {
-		for set := ^m.states[k].reached; set != 0; set &= set - 1 {
-			i := uint32(k<<6 + bits.TrailingZeros64(set))
-			switch {
-			case int(i) >= len(m.x.owners):
-			case !has(m.special, i):
-				r.Bytes -= m.x.wordBytes(m.x.starts[i], m.x.starts[i+1])
-				fallthrough
-			case m.x.primary(i) == i && m.in.Objects[m.x.owners[i]].Flag&Ignore == 0:
-				r.States[m.x.owners[i]] = white
-				whites = append(whites, i)
-			}
-		}
+	parts, unscanned := make([][]uint32, m.blocks()), make([]uint64, m.blocks())
+	err = m.eachBlock(workers, func(_ *worker, i, lo, hi int) { parts[i], unscanned[i] = m.whites(lo, hi) })
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, n := range unscanned {
+		r.Bytes -= n
+	}
+	whites = slices.Concat(parts...)
+	for _, i := range whites {
+		r.States[m.x.owners[i]] = white
 	}
 	for i := range m.specials {
 		obj := m.x.owners[i]
@@ -113,13 +115,32 @@ func (m *marker) result(workers []*worker) (r *Result, whites []uint32) {
 			r.Bytes -= m.x.wordBytes(m.x.starts[i], m.x.starts[i+1])
 		}
 	}
-	return r, whites
+	return r, whites, nil
+}
+
+// whites returns the first span of each white object in the states [lo, hi), and how
+// many bytes the plain ones of them have that were not scanned.
+func (m *marker) whites(lo, hi int) (first []uint32, unscanned uint64) {
+	for k := lo; k < hi; k++ {
+		for set := ^m.states[k].reached; set != 0; set &= set - 1 {
+			i := uint32(k<<6 + bits.TrailingZeros64(set))
+			switch {
+			case int(i) >= len(m.x.owners):
+			case !has(m.special, i):
+				unscanned += m.x.wordBytes(m.x.starts[i], m.x.starts[i+1])
+				fallthrough
+			case m.x.primary(i) == i && m.in.Objects[m.x.owners[i]].Flag&Ignore == 0:
+				first = append(first, i)
+			}
+		}
+	}
+	return first, unscanned
 }
 
 // reachable calls every object reachable that has a span, or is gray.
 func (m *marker) reachable(states []State) {
 	if !m.x.several { // then each has one
-		fill(states, Reachable)
+		shares(m.workers, len(states), func(_, lo, hi int) { fill(states[lo:hi], Reachable) })
 		return
 	}
 	for i := range states {

@@ -32,7 +32,7 @@ type marks struct {
 // refer notes that something points to t.
 func (w *worker) refer(t target) {
 	switch {
-	case w.exact:
+	case w.m.exact:
 		w.late = append(w.late, t)
 	case t&direct != 0:
 		orBit(w.marks.spans, uint64(t&^direct))

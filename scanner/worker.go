@@ -33,13 +33,11 @@ type worker struct {
 	ctx context.Context // of the call that the worker works for
 	m   *marker
 	// run holds the pieces being read, ascending, of whole words.
-	run    []stretch
-	hits   hits // in what was just filtered
-	marks  *marks
-	merged [64]uint64       // marks of all workers
-	units  [setWords]uint64 // for marking
-	// exact has what is found not marked but added to late.
-	exact   bool
+	run     []stretch
+	hits    hits // in what was just filtered
+	marks   *marks
+	merged  [64]uint64       // marks of all workers
+	units   [setWords]uint64 // for marking
 	late    []target
 	reached int // spans for which there was more to be done
 	sweep   sweep
@@ -227,7 +225,7 @@ func (w *worker) send(b []byte, offs []uint32) {
 	f := &w.m.f
 	for len(offs) > 0 {
 		n := 0
-		if some := offs[:min(len(offs), setWords)]; !w.exact {
+		if some := offs[:min(len(offs), setWords)]; !w.m.exact {
 			n = f.set(w.marks.units, w.m.x, b, some, &w.units)
 			if n == len(some) {
 				offs = offs[n:]
@@ -237,7 +235,7 @@ func (w *worker) send(b []byte, offs []uint32) {
 		w.referWord(f.word(b[offs[n]:]))
 		offs = offs[n+1:]
 	}
-	if w.exact && len(w.late) > maxLate {
+	if w.m.exact && len(w.late) > maxLate {
 		w.markLate()
 	}
 }
