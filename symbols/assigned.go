@@ -20,7 +20,7 @@ type Assigned struct {
 }
 
 // maxEntries bounds the debug entries looked at for one call.
-const maxEntries = 1 << 18
+const maxEntries = 1 << 20
 
 // settle is how many bytes behind a call are looked at.
 const settle = 48
@@ -121,9 +121,7 @@ func (di *debugInfo) functionAt(addr uint64) (fn dwarf.Offset, unit *dwarf.Entry
 	if !ok {
 		return 0, nil, di.im.notFound("function at", fmt.Sprintf("%#x", addr))
 	}
-	r := di.data.Reader()
-	r.Seek(di.units[u].die)
-	if unit, err = r.Next(); err != nil || unit == nil {
+	if unit, err = di.unitEntries(di.units[u]).next(); err != nil || unit == nil {
 		return 0, nil, fmt.Errorf("%s: %w: a unit has no entry: %w", di.im.path, ErrCorrupt, err)
 	}
 	di.im.mu.Lock()
@@ -147,7 +145,7 @@ func (di *debugInfo) functionAt(addr uint64) (fn dwarf.Offset, unit *dwarf.Entry
 
 func (di *debugInfo) unitFunctions(u unit) ([]function, error) {
 	var out []function
-	err := di.topLevel(di.data.Reader(), u, func(e *dwarf.Entry) (bool, error) {
+	err := di.topLevel(u, func(_ *entries, e *dwarf.Entry) (bool, error) {
 		if e.Tag != dwarf.TagSubprogram {
 			return false, nil
 		}
@@ -189,14 +187,13 @@ func (im *Image) follow(ret uint64) map[uint64][]uint64 {
 // in one of the registers held, behind a call that returns to pc.
 func (di *debugInfo) inRegister(unit *dwarf.Entry, fn dwarf.Offset, pc uint64, held map[uint64][]uint64) (out []*dwarf.Entry, err error) {
 	first := pc + settle
-	r := di.data.Reader()
-	r.Seek(fn)
-	e, err := r.Next()
-	if err != nil || e == nil || !e.Children {
+	r := di.someEntries(maxEntries)
+	e, err := r.at(fn)
+	if err != nil || !e.Children {
 		return nil, err
 	}
-	for depth, n := 1, 0; depth > 0; n++ {
-		if e, err = r.Next(); err != nil || e == nil || n > maxEntries {
+	for depth := 1; depth > 0; {
+		if e, err = r.next(); err != nil || e == nil {
 			return out, err
 		}
 		switch e.Tag {
@@ -229,7 +226,7 @@ func (di *debugInfo) inRegister(unit *dwarf.Entry, fn dwarf.Offset, pc uint64, h
 				break
 			}
 		}
-		if err := skipChildren(r, e); err != nil {
+		if err := r.skipChildren(e); err != nil {
 			return nil, err
 		}
 	}
@@ -244,7 +241,7 @@ func isRegister(expr []byte, reg uint64) bool {
 	case len(expr) == 1 && reg < 32:
 		return uint64(expr[0]) == reg0+reg
 	case len(expr) > 1 && expr[0] == regx:
-		l := lists{b: expr[1:]}
+		l := cursor{b: expr[1:]}
 		return l.uleb() == reg && !l.bad && len(l.b) == 0
 	}
 	return false
@@ -253,7 +250,7 @@ func isRegister(expr []byte, reg uint64) bool {
 // pointee describes what the variable points to; an empty type says that it
 // is no pointer.
 func (di *debugInfo) pointee(e *dwarf.Entry) (a assignment, err error) {
-	t := &typeReader{di: di, r: di.data.Reader()}
+	t := di.newTypeReader()
 	for range 4 { // inlined and cloned functions' variables have an origin
 		if a.Variable == "" {
 			a.Variable, _ = e.Val(dwarf.AttrName).(string)

@@ -90,7 +90,7 @@ func (im *Image) readVariable(sym Symbol) (out []assignment, err error) {
 	if !ok {
 		return nil, nil
 	}
-	t := &typeReader{di: di, r: di.data.Reader()}
+	t := di.newTypeReader()
 	d, err := t.describe(off, 0)
 	if err != nil || d.agg == 0 {
 		return nil, err
@@ -108,8 +108,8 @@ func (di *debugInfo) variables() (map[uint64]dwarf.Offset, error) {
 	di.varsOnce.Do(func() {
 		const workers = 2
 		parts := [workers]map[uint64]dwarf.Offset{{}, {}}
-		di.varsErr = di.eachUnit(workers, func(w int, r *dwarf.Reader, u unit) error {
-			return di.topLevel(r, u, func(e *dwarf.Entry) (bool, error) {
+		di.varsErr = di.eachUnit(workers, func(w int, u unit) error {
+			return di.topLevel(u, func(_ *entries, e *dwarf.Entry) (bool, error) {
 				if e.Tag != dwarf.TagVariable {
 					return false, nil
 				}
@@ -137,8 +137,8 @@ func (di *debugInfo) address(e *dwarf.Entry) (uint64, bool) {
 	if len(expr) != 1+word || expr[0] != opAddr {
 		return 0, false
 	}
-	l := lists{order: di.im.elf.ByteOrder, word: word, b: expr[1:]}
-	return l.address(), true
+	c := cursor{order: di.im.elf.ByteOrder, b: expr[1:]}
+	return c.uint(uint64(word)), true
 }
 
 // typeOf returns a variable's type, which its declaration may have.
@@ -150,8 +150,7 @@ func (di *debugInfo) typeOf(e *dwarf.Entry) (dwarf.Offset, bool) {
 	if !ok {
 		return 0, false
 	}
-	t := &typeReader{di: di, r: di.data.Reader()}
-	decl, err := t.entry(spec)
+	decl, err := di.someEntries(1).at(spec)
 	if err != nil {
 		return 0, false
 	}

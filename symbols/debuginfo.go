@@ -21,6 +21,7 @@ type debugInfo struct {
 	spans []span // by address
 
 	loc, loclists, addr []byte // .debug_loc, .debug_loclists, .debug_addr
+	line, str, lineStr  []byte // .debug_line, .debug_str, .debug_line_str
 
 	functions map[int][]function // by unit, ascending; guarded by im.mu
 
@@ -78,7 +79,7 @@ func (im *Image) readDebug() (di *debugInfo, err error) {
 	abbrev, line, ranges, str := get("abbrev"), get("line"), get("ranges"), get("str")
 	lineStr, addr, strOffsets, rnglists := get("line_str"), get("addr"), get("str_offsets"), get("rnglists")
 	aranges := get("aranges")
-	di.addr = addr
+	di.addr, di.line, di.str, di.lineStr = addr, line, str, lineStr
 	if err != nil {
 		return nil, err
 	}
@@ -227,10 +228,8 @@ func (di *debugInfo) readAranges(b []byte) []span {
 // unitRanges is readAranges by the units' own first entries.
 func (di *debugInfo) unitRanges() ([]span, error) {
 	var out []span
-	r := di.data.Reader()
 	for i, u := range di.units {
-		r.Seek(u.die)
-		e, err := r.Next()
+		e, err := di.unitEntries(u).next()
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w: %w", di.im.path, ErrCorrupt, err)
 		}
@@ -286,24 +285,18 @@ var errStop = errors.New("stop")
 // topLevel calls fn for each entry directly below a unit's first one. The
 // reader stands behind the entry, before its children if it has any, and fn
 // may read them: it then returns true.
-func (di *debugInfo) topLevel(r *dwarf.Reader, u unit, fn func(e *dwarf.Entry) (consumed bool, err error)) error {
-	r.Seek(u.die)
-	e, err := r.Next()
-	if err != nil {
+func (di *debugInfo) topLevel(u unit, fn func(r *entries, e *dwarf.Entry) (consumed bool, err error)) error {
+	r := di.unitEntries(u)
+	e, err := r.next()
+	if err != nil || e == nil || !e.Children {
 		return err
 	}
-	if e == nil || !e.Children {
-		return nil
-	}
 	for {
-		e, err := r.Next()
-		if err != nil {
+		e, err := r.next()
+		if err != nil || e == nil || e.Tag == 0 {
 			return err
 		}
-		if e == nil || e.Tag == 0 || uint64(e.Offset) >= u.end {
-			return nil
-		}
-		consumed, err := fn(e)
+		consumed, err := fn(r, e)
 		if err == errStop {
 			return nil
 		}
@@ -313,41 +306,15 @@ func (di *debugInfo) topLevel(r *dwarf.Reader, u unit, fn func(e *dwarf.Entry) (
 		if consumed {
 			continue
 		}
-		if err := skipChildren(r, e); err != nil {
+		if err := r.skipChildren(e); err != nil {
 			return err
 		}
 	}
 }
 
-// skipChildren goes behind the children of the entry that was just read.
-// debug/dwarf's Reader.SkipChildren recurses, so that a hostile file could
-// overflow the stack, which no recover catches.
-func skipChildren(r *dwarf.Reader, e *dwarf.Entry) error {
-	depth := 0
-	for {
-		sibling, ok := e.Val(dwarf.AttrSibling).(dwarf.Offset)
-		switch {
-		case e.Tag == 0:
-			depth--
-		case !e.Children:
-		case ok && sibling > e.Offset:
-			r.Seek(sibling)
-		default:
-			depth++
-		}
-		if depth <= 0 {
-			return nil
-		}
-		var err error
-		if e, err = r.Next(); err != nil || e == nil {
-			return err
-		}
-	}
-}
-
-// eachUnit runs fn for all units on as many goroutines as there are readers,
-// worker numbers from 0, and drops the pages of .debug_info as it goes.
-func (di *debugInfo) eachUnit(workers int, fn func(worker int, r *dwarf.Reader, u unit) error) error {
+// eachUnit runs fn for all units on so many goroutines, with their numbers
+// from 0, and drops the pages of .debug_info as it goes.
+func (di *debugInfo) eachUnit(workers int, fn func(worker int, u unit) error) error {
 	var wg sync.WaitGroup
 	errs := make([]error, workers)
 	const batch = 64
@@ -357,7 +324,6 @@ func (di *debugInfo) eachUnit(workers int, fn func(worker int, r *dwarf.Reader, 
 		go func() {
 			defer wg.Done()
 			defer guard(di.im.path, &errs[w])()
-			r := di.data.Reader()
 			for {
 				to := int(next.Add(batch))
 				from := to - batch
@@ -366,7 +332,7 @@ func (di *debugInfo) eachUnit(workers int, fn func(worker int, r *dwarf.Reader, 
 				}
 				to = min(to, len(di.units))
 				for _, u := range di.units[from:to] {
-					if err := fn(w, r, u); err != nil {
+					if err := fn(w, u); err != nil {
 						errs[w] = fmt.Errorf("%s: %w: %w", di.im.path, ErrCorrupt, err)
 						return
 					}

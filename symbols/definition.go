@@ -88,7 +88,7 @@ func isType(e *dwarf.Entry) (name string, tagged, typedef bool) {
 // in a unit, zero if there is none.
 func (di *debugInfo) findType(u unit, name string) (dwarf.Offset, error) {
 	var found, typedefs dwarf.Offset
-	err := di.topLevel(di.data.Reader(), u, func(e *dwarf.Entry) (bool, error) {
+	err := di.topLevel(u, func(_ *entries, e *dwarf.Entry) (bool, error) {
 		if n, tagged, typedef := isType(e); n == name {
 			if tagged {
 				found = e.Offset
@@ -112,7 +112,7 @@ func (di *debugInfo) findType(u unit, name string) (dwarf.Offset, error) {
 // resolve follows a typedef to the structure or union that it names, zero if
 // it names none or one that is only declared.
 func (di *debugInfo) resolve(off dwarf.Offset) (dwarf.Offset, error) {
-	t := &typeReader{di: di, r: di.data.Reader()}
+	t := di.newTypeReader()
 	d, err := t.describe(off, 0)
 	if err != nil || d.agg == 0 || d.dims != nil {
 		return 0, err
@@ -136,8 +136,8 @@ func (di *debugInfo) definitions() (*definitions, error) {
 		for i := range parts {
 			parts[i] = definitions{map[string]*definition{}, map[string]*definition{}}
 		}
-		di.defsErr = di.eachUnit(workers, func(w int, r *dwarf.Reader, u unit) error {
-			return di.topLevel(r, u, func(e *dwarf.Entry) (bool, error) {
+		di.defsErr = di.eachUnit(workers, func(w int, u unit) error {
+			return di.topLevel(u, func(_ *entries, e *dwarf.Entry) (bool, error) {
 				name, tagged, typedef := isType(e)
 				if name == "" {
 					return false, nil

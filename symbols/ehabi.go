@@ -96,6 +96,9 @@ func (t *EHTable) find(pc uint32) (ops []byte, ok bool) {
 	return t.ops[i-1], true
 }
 
+// maxEHIndex bounds the index, in bytes: 8 for each function.
+const maxEHIndex = 64 << 20
+
 // ehUnwinder unwinds by EHABI tables.
 type ehUnwinder struct {
 	space *Space
@@ -113,7 +116,7 @@ func newEHUnwinder(s *Space) (*ehUnwinder, error) {
 	if err != nil {
 		return nil, err
 	}
-	if end.Addr < start.Addr || end.Addr-start.Addr > maxUnpacked {
+	if end.Addr < start.Addr || end.Addr-start.Addr > maxEHIndex {
 		return nil, fmt.Errorf("%s: unwind table from %#x to %#x: %w", im.path, start.Addr, end.Addr, ErrCorrupt)
 	}
 	index := make([]byte, end.Addr-start.Addr)

@@ -41,7 +41,7 @@ func (im *Image) readEnum(name string, near []string) (v int64, err error) {
 	}
 	for _, u := range di.unitsOf(near) {
 		found := false
-		err := di.enumerators(di.data.Reader(), di.units[u], func(n string, value int64) error {
+		err := di.enumerators(di.units[u], func(n string, value int64) error {
 			if n != name {
 				return nil
 			}
@@ -71,13 +71,13 @@ func (im *Image) readEnum(name string, near []string) (v int64, err error) {
 
 // enumerators calls fn for each constant of the enumerations at the top level
 // of a unit.
-func (di *debugInfo) enumerators(r *dwarf.Reader, u unit, fn func(name string, value int64) error) error {
-	return di.topLevel(r, u, func(e *dwarf.Entry) (bool, error) {
+func (di *debugInfo) enumerators(u unit, fn func(name string, value int64) error) error {
+	return di.topLevel(u, func(r *entries, e *dwarf.Entry) (bool, error) {
 		if e.Tag != dwarf.TagEnumerationType || !e.Children {
 			return false, nil
 		}
 		for {
-			c, err := r.Next()
+			c, err := r.next()
 			if err != nil {
 				return true, err
 			}
@@ -86,7 +86,7 @@ func (di *debugInfo) enumerators(r *dwarf.Reader, u unit, fn func(name string, v
 			}
 			name, _ := c.Val(dwarf.AttrName).(string)
 			value, ok := c.Val(dwarf.AttrConstValue).(int64)
-			if err := skipChildren(r, c); err != nil {
+			if err := r.skipChildren(c); err != nil {
 				return true, err
 			}
 			if c.Tag != dwarf.TagEnumerator || !ok {
@@ -107,8 +107,8 @@ func (di *debugInfo) allEnumerators() (map[string]enumerator, error) {
 		for i := range parts {
 			parts[i] = map[string]enumerator{}
 		}
-		di.enumsErr = di.eachUnit(workers, func(w int, r *dwarf.Reader, u unit) error {
-			return di.enumerators(r, u, func(name string, value int64) error {
+		di.enumsErr = di.eachUnit(workers, func(w int, u unit) error {
+			return di.enumerators(u, func(name string, value int64) error {
 				addEnumerator(parts[w], name, enumerator{value: value})
 				return nil
 			})

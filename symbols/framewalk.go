@@ -70,9 +70,7 @@ func (im *Image) compiledWith(option string, near ...string) (found bool) {
 		return false
 	}
 	for _, u := range di.unitsOf(near) {
-		r := di.data.Reader()
-		r.Seek(di.units[u].die)
-		e, err := r.Next()
+		e, err := di.unitEntries(di.units[u]).next()
 		if err != nil || e == nil {
 			continue
 		}

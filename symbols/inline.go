@@ -61,7 +61,7 @@ func (im *Image) readInlined(name string, near []string) (out []Range, err error
 // that the unit knows the function at all.
 func (di *debugInfo) inlinedIn(u unit, name string) (found bool, out []Range, err error) {
 	origins := map[dwarf.Offset]bool{}
-	err = di.topLevel(di.data.Reader(), u, func(e *dwarf.Entry) (bool, error) {
+	err = di.topLevel(u, func(_ *entries, e *dwarf.Entry) (bool, error) {
 		if n, _ := e.Val(dwarf.AttrName).(string); e.Tag == dwarf.TagSubprogram && n == name {
 			origins[e.Offset] = true
 		}
@@ -70,15 +70,11 @@ func (di *debugInfo) inlinedIn(u unit, name string) (found bool, out []Range, er
 	if err != nil || len(origins) == 0 {
 		return false, nil, err
 	}
-	r := di.data.Reader()
-	r.Seek(u.die)
+	r := di.unitEntries(u)
 	for {
-		e, err := r.Next()
-		if err != nil {
-			return true, nil, err
-		}
-		if e == nil || uint64(e.Offset) >= u.end {
-			return true, out, nil
+		e, err := r.next()
+		if err != nil || e == nil {
+			return true, out, err
 		}
 		if e.Tag != dwarf.TagInlinedSubroutine {
 			continue

@@ -62,10 +62,11 @@ func (im *Image) lineRow(addr uint64) (row lineRow, err error) {
 }
 
 func (di *debugInfo) lineTable(u unit) (lineTable, error) {
-	r := di.data.Reader()
-	r.Seek(u.die)
-	unit, err := r.Next()
+	unit, err := di.unitEntries(u).next()
 	if err != nil || unit == nil {
+		return nil, err
+	}
+	if err := di.checkLineHeader(unit); err != nil {
 		return nil, err
 	}
 	lr, err := di.data.LineReader(unit)

@@ -1,9 +1,6 @@
 package symbols
 
-import (
-	"debug/dwarf"
-	"encoding/binary"
-)
+import "debug/dwarf"
 
 // Kinds of entries in .debug_loclists: DWARF 5 section 7.7.3, and GNU's pairs
 // of view numbers, which come before the list's entries.
@@ -42,7 +39,7 @@ func (di *debugInfo) locations(unit *dwarf.Entry, e *dwarf.Entry) []location {
 	if !ok || off < 0 {
 		return nil
 	}
-	l := lists{order: di.im.elf.ByteOrder, word: di.im.arch.WordSize, addr: di.addr}
+	l := lists{cursor: cursor{order: di.im.elf.ByteOrder}, word: di.im.arch.WordSize, addr: di.addr}
 	l.addrBase, _ = unit.Val(dwarf.AttrAddrBase).(int64)
 	low, _ := unit.Val(dwarf.AttrLowpc).(uint64)
 	switch {
@@ -61,38 +58,13 @@ func (di *debugInfo) locations(unit *dwarf.Entry, e *dwarf.Entry) []location {
 
 // lists reads location lists. What is cut short ends there.
 type lists struct {
-	order    binary.ByteOrder
+	cursor
 	word     int
 	addr     []byte // .debug_addr
 	addrBase int64
-	b        []byte
-	bad      bool
 }
 
-func (l *lists) uleb() uint64 {
-	v, n := binary.Uvarint(l.b)
-	if n <= 0 {
-		l.bad = true
-		return 0
-	}
-	l.b = l.b[n:]
-	return v
-}
-
-func (l *lists) address() uint64 {
-	if len(l.b) < l.word {
-		l.bad = true
-		return 0
-	}
-	v := uint64(0)
-	if l.word == 8 {
-		v = l.order.Uint64(l.b)
-	} else {
-		v = uint64(l.order.Uint32(l.b))
-	}
-	l.b = l.b[l.word:]
-	return v
-}
+func (l *lists) address() uint64 { return l.uint(uint64(l.word)) }
 
 // indexed reads an index into .debug_addr, and the address there.
 func (l *lists) indexed() uint64 {
@@ -106,20 +78,10 @@ func (l *lists) indexed() uint64 {
 		l.bad = true
 		return 0
 	}
-	a := lists{order: l.order, word: l.word, b: l.addr[at:]}
-	v := a.address()
+	a := cursor{order: l.order, b: l.addr[at:]}
+	v := a.uint(uint64(l.word))
 	l.bad = a.bad
 	return v
-}
-
-func (l *lists) expr(n uint64) []byte {
-	if n > uint64(len(l.b)) {
-		l.bad = true
-		return nil
-	}
-	e := l.b[:n]
-	l.b = l.b[n:]
-	return e
 }
 
 func (l *lists) v5(section []byte, off, base uint64) (out []location) {
@@ -161,7 +123,7 @@ func (l *lists) v5(section []byte, off, base uint64) (out []location) {
 		default: // lleEnd, or what nobody knows
 			return out
 		}
-		if e := l.expr(l.uleb()); !l.bad && r.Start < r.End {
+		if e := l.bytes(l.uleb()); !l.bad && r.Start < r.End {
 			out = append(out, location{r, e})
 		}
 	}
@@ -184,12 +146,7 @@ func (l *lists) v4(section []byte, off, base uint64) (out []location) {
 			base = end
 			continue
 		}
-		if len(l.b) < 2 {
-			return out
-		}
-		n := l.order.Uint16(l.b)
-		l.b = l.b[2:]
-		if e := l.expr(uint64(n)); !l.bad && start < end {
+		if e := l.bytes(l.uint(2)); !l.bad && start < end {
 			out = append(out, location{Range{Start: base + start, End: base + end}, e})
 		}
 	}

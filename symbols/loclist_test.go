@@ -25,7 +25,7 @@ func TestLocationLists(t *testing.T) {
 				b = append(b, 1, 0x53)
 				b = append(b, lleOffsetPair, 5, 5, 1, 0x50) // empty
 				b = append(b, lleBaseAddressx, 1, lleOffsetPair, 0, 4, 1, 0x50, lleStartxLength, 0, 2, 1, 0x51, lleEnd)
-				l := lists{order: order.(binary.ByteOrder), word: word, addr: put(put(put(nil, 0), 0x4000), 0x5000), addrBase: int64(word)}
+				l := lists{cursor: cursor{order: order.(binary.ByteOrder)}, word: word, addr: put(put(put(nil, 0), 0x4000), 0x5000), addrBase: int64(word)}
 				want := "[0x1003-0x1008 50] [0x2000-0x2010 9028] [0x3000-0x3001 53] [0x5000-0x5004 50] [0x4000-0x4002 51] "
 				if got := show(l.v5(b, 0, 0)); got != want {
 					t.Errorf("%s, want %s", got, want)
@@ -78,7 +78,7 @@ func FuzzLocationLists(f *testing.F) {
 	f.Add([]byte{lleStartxEndx, 0, 1, 1, 0x50}, uint64(0))
 	f.Fuzz(func(t *testing.T, b []byte, off uint64) {
 		for _, word := range []int{4, 8} {
-			l := lists{order: binary.LittleEndian, word: word, addr: b, addrBase: int64(off)}
+			l := lists{cursor: cursor{order: binary.LittleEndian}, word: word, addr: b, addrBase: int64(off)}
 			for _, x := range append(l.v5(b, off%64, 0x1000), l.v4(b, off%64, 0x1000)...) {
 				isRegister(x.expr, 3)
 			}

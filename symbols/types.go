@@ -51,11 +51,10 @@ const (
 // the whole unit, by recursion that a hostile file can make endless.
 type typeReader struct {
 	di      *debugInfo
-	r       *dwarf.Reader
+	r       *entries
 	index   map[dwarf.Offset]int
 	out     []aggregate
 	members int
-	reads   int
 }
 
 // typeDesc is what a member's type comes to.
@@ -71,24 +70,21 @@ type typeDesc struct {
 // readAggregate reads the structure or union whose entry is at off; the first
 // of the result is it.
 func (di *debugInfo) readAggregate(off dwarf.Offset) ([]aggregate, error) {
-	t := &typeReader{di: di, r: di.data.Reader(), index: map[dwarf.Offset]int{}}
+	t := di.newTypeReader()
 	if _, err := t.aggregate(off, 0); err != nil {
 		return nil, fmt.Errorf("%s: %w", di.im.path, err)
 	}
 	return t.out, nil
 }
 
+func (di *debugInfo) newTypeReader() *typeReader {
+	return &typeReader{di: di, r: di.someEntries(maxTypeReads), index: map[dwarf.Offset]int{}}
+}
+
 func (t *typeReader) entry(off dwarf.Offset) (*dwarf.Entry, error) {
-	if t.reads++; t.reads > maxTypeReads {
-		return nil, fmt.Errorf("%w: a type is endless", ErrCorrupt)
-	}
-	t.r.Seek(off)
-	e, err := t.r.Next()
+	e, err := t.r.at(off)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrCorrupt, err)
-	}
-	if e == nil || e.Tag == 0 {
-		return nil, fmt.Errorf("%w: no debug entry at %#x", ErrCorrupt, off)
+		return nil, fmt.Errorf("%w: a type at %#x: %w", ErrCorrupt, off, err)
 	}
 	return e, nil
 }
@@ -112,7 +108,7 @@ func (t *typeReader) aggregate(off dwarf.Offset, depth int) (int, error) {
 
 	var entries []*dwarf.Entry
 	for e.Children {
-		m, err := t.r.Next()
+		m, err := t.r.next()
 		if err != nil {
 			return 0, fmt.Errorf("%w: %w", ErrCorrupt, err)
 		}
@@ -125,7 +121,7 @@ func (t *typeReader) aggregate(off dwarf.Offset, depth int) (int, error) {
 			}
 			entries = append(entries, m)
 		}
-		if err := skipChildren(t.r, m); err != nil {
+		if err := t.r.skipChildren(m); err != nil {
 			return 0, fmt.Errorf("%w: %w", ErrCorrupt, err)
 		}
 	}
@@ -327,7 +323,7 @@ func (t *typeReader) array(e *dwarf.Entry, depth int) (typeDesc, error) {
 	// The dimensions come first: describe moves the reader.
 	var dims []uint64
 	for e.Children {
-		c, err := t.r.Next()
+		c, err := t.r.next()
 		if err != nil {
 			return typeDesc{}, fmt.Errorf("%w: %w", ErrCorrupt, err)
 		}
@@ -343,7 +339,7 @@ func (t *typeReader) array(e *dwarf.Entry, depth int) (typeDesc, error) {
 			}
 			dims = append(dims, n)
 		}
-		if err := skipChildren(t.r, c); err != nil {
+		if err := t.r.skipChildren(c); err != nil {
 			return typeDesc{}, fmt.Errorf("%w: %w", ErrCorrupt, err)
 		}
 	}
