@@ -12,30 +12,35 @@ var errEndless = errors.New("its debug entries have no end")
 // entries reads debug entries one after the other, up to an offset and so
 // many at most. debug/dwarf's own Reader goes on from one unit into the next:
 // each list that a hostile file does not end would have it read all the rest.
+// And where a unit ends within an entry's first number, it reads entries of
+// tag zero there and never the end.
 type entries struct {
 	r    *dwarf.Reader
 	end  uint64 // offset of the first that is not read
 	left int
+	over error // for more than that; nil for the end
 }
 
-// unitEntries reads the entries of a unit.
+// unitEntries reads the entries of a unit: no more than it has bytes.
 func (di *debugInfo) unitEntries(u unit) *entries {
-	r := &entries{di.data.Reader(), u.end, math.MaxInt}
+	r := &entries{r: di.data.Reader(), end: u.end, left: int(u.end - uint64(u.die))}
 	r.r.Seek(u.die)
 	return r
 }
 
-// someEntries reads at most so many entries, of all units.
+// someEntries reads so many entries, of all units; errEndless if that is not
+// enough.
 func (di *debugInfo) someEntries(n int) *entries {
-	return &entries{di.data.Reader(), math.MaxUint64, n}
+	return &entries{r: di.data.Reader(), end: math.MaxUint64, left: n, over: errEndless}
 }
 
 // next returns the next entry, one of tag zero at the end of a list, nil at
 // the end of all.
 func (r *entries) next() (*dwarf.Entry, error) {
-	if r.left--; r.left < 0 {
-		return nil, errEndless
+	if r.left == 0 {
+		return nil, r.over
 	}
+	r.left--
 	e, err := r.r.Next()
 	if err != nil || e == nil || uint64(e.Offset) >= r.end {
 		return nil, err

@@ -113,39 +113,38 @@ func TestDeepNesting(t *testing.T) {
 
 // TestEntriesEnd reads units whose lists of children have no end: none is to be
 // read on into the next unit, or there are as many entries to read as pairs of
-// units.
+// units. The last number of each unit has an end or, the second time, none.
 func TestEntriesEnd(t *testing.T) {
 	abbrev := []byte{1, 0x0b, 1, 0, 0, 0} // as in TestDeepNesting
-	var info []byte
-	for range 3 {
-		info = binary.LittleEndian.AppendUint32(info, 2+4+1+2)
-		info = append(info, 4, 0, 0, 0, 0, 0, 8, 1, 1)
-	}
-	im, err := newImage("file", withSections(t, map[string][]byte{".debug_info": info, ".debug_abbrev": abbrev}), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	di, err := im.debug()
-	if err != nil {
-		t.Fatal(err)
-	}
-	r := di.unitEntries(di.units[1])
-	first, err := r.next()
-	if err != nil || first == nil {
-		t.Fatal(first, err)
-	}
-	if err := r.skipChildren(first); err != nil {
-		t.Error(err)
-	}
-	if e, err := r.next(); e != nil || err != nil {
-		t.Errorf("behind the unit's end: %+v, %v", e, err)
-	}
-	some := di.someEntries(3)
-	if _, err := some.at(di.units[0].die); err != nil {
-		t.Error(err)
-	}
-	if err := some.skipChildren(first); err != errEndless {
-		t.Errorf("%v", err)
+	for _, last := range []byte{1, 0x80} {
+		var info []byte
+		for range 3 {
+			info = binary.LittleEndian.AppendUint32(info, 2+4+1+3)
+			info = append(info, 4, 0, 0, 0, 0, 0, 8, 1, 1, last)
+		}
+		im, err := newImage("file", withSections(t, map[string][]byte{".debug_info": info, ".debug_abbrev": abbrev}), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		di, err := im.debug()
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := di.unitEntries(di.units[1])
+		n := 0
+		for e, err := r.next(); e != nil; e, err = r.next() {
+			if n++; err != nil || uint64(e.Offset) >= di.units[1].end || n > 100 {
+				t.Fatalf("entry %d: %+v, %v", n, e, err)
+			}
+		}
+		some := di.someEntries(3)
+		first, err := some.at(di.units[0].die)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := some.skipChildren(first); last == 1 && err != errEndless {
+			t.Errorf("%v", err)
+		}
 	}
 }
 
