@@ -63,9 +63,13 @@ func TestTranslate(t *testing.T) {
 			t.Errorf("Translate(%#x) = %#x, %#x, %v; want %#x, %#x", uint64(c.gva), uint64(gpa), left, err, uint64(c.gpa), c.left)
 		}
 	}
-	for _, gva := range []guestmem.GVA{0, 0x8000_0000_0000_0000, 0xffff_ffff_8000_2000, 0xffff_ffff_8040_0000} {
-		if _, _, err := s.Translate(gva); !errors.Is(err, guestmem.ErrUnreadable) {
-			t.Errorf("Translate(%#x): error %v", uint64(gva), err)
+	for gva, hole := range map[guestmem.GVA]uint64{
+		0x1000: 512<<30 - 0x1000, 0x8000_0000_0000_0000: 0,
+		0xffff_ffff_8000_2010: 4096 - 0x10, 0xffff_ffff_8060_0008: 2<<20 - 8, 0xffff_ffff_8040_0000: 0,
+	} {
+		_, _, err := s.Translate(gva)
+		if got := guestmem.HoleOf(err); !errors.Is(err, guestmem.ErrUnreadable) || got != hole {
+			t.Errorf("Translate(%#x): error %v, a hole of %#x, want %#x", uint64(gva), err, got, hole)
 		}
 	}
 }

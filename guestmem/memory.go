@@ -35,6 +35,18 @@ type AddressError struct {
 	Addr   uint64
 	Phys   bool   // Addr is a GPA
 	Reason string // for example "pmd not present"
+	// Hole is how many bytes from Addr on are known to be unreadable for the
+	// same reason; zero where that is not known.
+	Hole uint64
+}
+
+// HoleOf returns how many bytes from the address on that a read of it failed at
+// are known to be unreadable, zero where the error does not tell.
+func HoleOf(err error) uint64 {
+	if e, ok := errors.AsType[*AddressError](err); ok {
+		return e.Hole
+	}
+	return 0
 }
 
 func (e *AddressError) Error() string {

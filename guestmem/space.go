@@ -131,16 +131,16 @@ func (s *AddressSpace) Translate(gva GVA) (GPA, uint64, error) {
 			return 0, 0, &AddressError{Addr: uint64(gva), Reason: fmt.Sprintf("%s table at %#x lies outside the guest's RAM", l.Name, uint64(table))}
 		}
 		e := p.Entry(s.arch, b)
+		size := uint64(1) << l.Shift
+		off := uint64(gva) & (size - 1)
 		if l.Absent.Holds(e) {
-			return 0, 0, &AddressError{Addr: uint64(gva), Reason: l.Name + " entry is not present"}
+			return 0, 0, &AddressError{Addr: uint64(gva), Reason: l.Name + " entry is not present", Hole: size - off}
 		}
 		frame, ok := p.Address(l, e)
 		if !ok {
-			return 0, 0, &AddressError{Addr: uint64(gva), Reason: l.Name + " entry has an impossible address"}
+			return 0, 0, &AddressError{Addr: uint64(gva), Reason: l.Name + " entry has an impossible address", Hole: size - off}
 		}
 		if i == len(s.levels)-1 || l.Leaf.Holds(e) {
-			size := uint64(1) << l.Shift
-			off := uint64(gva) & (size - 1)
 			return GPA(frame&^(size-1) + off), size - off, nil
 		}
 		table, larger = GPA(frame), uint(l.Larger.Of(e))

@@ -177,10 +177,10 @@ func (e *explorer) root(r *Root, from uint32) {
 			}
 		}
 	}
-	jobs, _ := e.m.rootJobs([]Root{*r})
-	for i := range jobs {
-		jobs[i].from = from
-		e.w.scanJob(&jobs[i])
+	list, _ := e.m.rootJobs([]Root{*r})
+	for _, j := range list {
+		j.from = from
+		e.w.scanJob(j)
 	}
 	for i, word := range r.Words {
 		if e.m.f.size == 4 {

@@ -25,13 +25,28 @@ func newPaged() *paged {
 func (p *paged) View(a gva, n int) ([]byte, error) {
 	b, ok := p.pages[uint64(a)/testPage]
 	if !ok {
-		return nil, &guestmem.AddressError{Addr: uint64(a), Reason: "no page"}
+		return nil, &guestmem.AddressError{Addr: uint64(a), Reason: "no page", Hole: p.hole(uint64(a))}
 	}
 	n = min(max(n, 1), testPage-int(a%testPage))
 	if s, ok := p.short[uint64(a)/testPage]; ok {
 		n = min(n, s)
 	}
 	return b[a%testPage:][:n], nil
+}
+
+// hole returns how many bytes at a are in no page; of every other page it tells
+// nothing.
+func (p *paged) hole(a uint64) uint64 {
+	if a/testPage%2 == 1 {
+		return 0
+	}
+	end := a + 1<<30
+	for k := range p.pages {
+		if k > a/testPage {
+			end = min(end, k*testPage)
+		}
+	}
+	return max(end, a) - a
 }
 
 // mapPages makes the pages of [a, a+n) readable.

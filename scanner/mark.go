@@ -159,7 +159,7 @@ func (m *marker) words(p stretch) (_ stretch, ok bool) {
 }
 
 // rootJobs lists the roots' ranges as jobs, and their words.
-func (m *marker) rootJobs(roots []Root) (jobs []job, words []uint64) {
+func (m *marker) rootJobs(roots []Root) (list []job, words []uint64) {
 	for i := range roots {
 		r := &roots[i]
 		if r.Words != nil {
@@ -184,7 +184,7 @@ func (m *marker) rootJobs(roots []Root) (jobs []job, words []uint64) {
 		if r.Memory != nil {
 			j.mem, j.exclude = r.Memory, false
 		}
-		jobs = split(jobs, j)
+		list = append(list, j)
 	}
-	return jobs, words
+	return list, words
 }

@@ -1,10 +1,6 @@
 package scanner
 
-import (
-	"sync/atomic"
-
-	"github.com/leakvisor/leakvisor/guestmem"
-)
+import "sync/atomic"
 
 const (
 	maxSweep = 16 // regions that are swept together
@@ -15,19 +11,12 @@ const (
 	maxHeld = 16
 	// maxLate is how much is found, when it is not marked at once, before it is.
 	maxLate = 1 << 16
-	// minAlone is how many jobs are left to one worker in the end, and how many
+	// minAlone is how many parts of jobs are left to one worker in the end, and how many
 	// regions, where that is not less than half of all; twice as many each time that
 	// there are more, so that what comes to light in small parts does not take a pass
 	// for each.
 	minAlone = 16
 )
-
-// job is a range to scan: a part of a root or of a large object.
-type job struct {
-	stretch
-	mem     guestmem.Memory
-	exclude bool // Input.Exclude applies
-}
 
 // each has f called for the numbers in [from, n), in step with the others: ws take
 // the numbers as they come to them, until some call returns false. It returns the
@@ -87,11 +76,13 @@ func (m *marker) run(ws []*worker) error {
 			ws[0].refer(direct | target(i))
 		}
 	}
-	jobs, words := m.rootJobs(m.in.Roots)
+	list, words := m.rootJobs(m.in.Roots)
+	var roots jobs
+	roots.add(list...)
 	for _, word := range append(words, m.loose...) {
 		ws[0].referWord(word)
 	}
-	left, err := m.sweep(ws, jobs)
+	left, err := m.sweep(ws, &roots)
 	if err != nil {
 		return err
 	}
@@ -106,23 +97,24 @@ func (m *marker) run(ws []*worker) error {
 	}
 }
 
-// sweep scans jobs and sweeps all regions, once. It returns how many references are
+// sweep scans roots and sweeps all regions, once. It returns how many references are
 // left to be followed. Where there would be many, it looks in between what has come
 // to light in the regions before.
-func (m *marker) sweep(ws []*worker, jobs []job) (left int, err error) {
+func (m *marker) sweep(ws []*worker, roots *jobs) (left int, err error) {
 	fill(m.queued, true)
 	end := uint32(len(m.queued))
-	n := len(jobs) + (len(m.queued)+maxSweep-1)/maxSweep
+	first := roots.parts()
+	n := first + (len(m.queued)+maxSweep-1)/maxSweep
 	var held atomic.Int64
 	least := int64(len(m.x.owners) / maxHeld)
 	most := least
 	for next := 0; ; {
 		next, err = m.each(ws, next, n, func(w *worker, i int) bool {
-			if i < len(jobs) {
-				w.scanJob(&jobs[i])
+			if i < first {
+				w.scanJob(roots.part(i))
 				return true
 			}
-			k := uint32(i-len(jobs)) * maxSweep
+			k := uint32(i-first) * maxSweep
 			w.sweepRegions(k, min(k+maxSweep, end))
 			sum := held.Add(int64(w.sweep.held))
 			w.sweep.held = 0
@@ -132,7 +124,7 @@ func (m *marker) sweep(ws []*worker, jobs []job) (left int, err error) {
 			return int(held.Load()), err
 		}
 		most *= 2
-		swept := (next - len(jobs)) * maxSweep
+		swept := (next - first) * maxSweep
 		worth := swept << regionBits / maxHeld
 		for reached := worth; reached >= worth; {
 			if reached, err = m.pass(ws, swept); err != nil {
@@ -180,25 +172,31 @@ func (m *marker) pass(ws []*worker, regions int) (reached int, err error) {
 }
 
 // takeOut takes from ws what they have found is to be scanned.
-func takeOut(ws []*worker) (regions []uint32, jobs []job) {
+func takeOut(ws []*worker) (regions []uint32, large jobs) {
 	for _, w := range ws {
-		regions, jobs = append(regions, w.out...), append(jobs, w.jobs...)
-		w.out, w.jobs = w.out[:0], w.jobs[:0]
+		regions = append(regions, w.out...)
+		large.add(w.jobs.list...)
+		w.out = w.out[:0]
+		w.jobs.clear()
 	}
-	return regions, jobs
+	return regions, large
 }
 
 // scanOut scans what the workers have found is to be scanned, and what that brings.
 func (m *marker) scanOut(ws []*worker) error {
 	for {
-		regions, jobs := takeOut(ws)
-		if len(regions)+len(jobs) == 0 {
+		regions, large := takeOut(ws)
+		if len(regions)+large.parts() == 0 {
 			return nil
 		}
-		if err := m.scanJobs(ws, jobs); err != nil {
+		_, err := m.each(ws, 0, large.parts(), func(w *worker, i int) bool {
+			w.scanJob(large.part(i))
+			return true
+		})
+		if err != nil {
 			return err
 		}
-		_, err := m.each(ws, 0, len(regions), func(w *worker, i int) bool {
+		_, err = m.each(ws, 0, len(regions), func(w *worker, i int) bool {
 			w.scanPending(regions[i])
 			return true
 		})
@@ -206,14 +204,6 @@ func (m *marker) scanOut(ws []*worker) error {
 			return err
 		}
 	}
-}
-
-func (m *marker) scanJobs(ws []*worker, jobs []job) error {
-	_, err := m.each(ws, 0, len(jobs), func(w *worker, i int) bool {
-		w.scanJob(&jobs[i])
-		return true
-	})
-	return err
 }
 
 // chase marks what has been found since, and at once what that brings to light: a
@@ -238,14 +228,14 @@ func (m *marker) chase(ws []*worker, alone int) (done bool, err error) {
 		switch {
 		case w.ctx.Err() != nil:
 			return false, w.ctx.Err()
-		case len(w.out)+len(w.jobs) == 0:
+		case len(w.out)+w.jobs.parts() == 0:
 			return true, nil
-		case len(w.jobs) > alone || len(w.out) > max(len(m.queued)/2, alone):
+		case w.jobs.parts() > alone || len(w.out) > max(len(m.queued)/2, alone):
 			return false, nil
 		}
-		regions, jobs := takeOut(ws[:1])
-		for i := 0; i < len(jobs) && w.ctx.Err() == nil; i++ {
-			w.scanJob(&jobs[i])
+		regions, large := takeOut(ws[:1])
+		for i := 0; i < large.parts() && w.ctx.Err() == nil; i++ {
+			w.scanJob(large.part(i))
 			w.markLate()
 		}
 		for i := 0; i < len(regions) && w.ctx.Err() == nil; i++ {

@@ -6,7 +6,10 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"sync/atomic"
 	"testing"
+
+	"github.com/leakvisor/leakvisor/guestmem"
 )
 
 func mustScan(t testing.TB, in *Input, workers int) *Result {
@@ -193,6 +196,32 @@ func TestUnreadable(t *testing.T) {
 	r = mustScan(t, in, 1)
 	if r.States[0] != Unknown || r.States[1] != Reachable || r.UnreadableBytes != 64 || len(r.Unreadable) != 1 || r.Unreadable[0] != (gvaRange{Start: 0x9000, End: 0x9040}) {
 		t.Errorf("an unreadable object that is reachable: %+v", r)
+	}
+}
+
+// holes are readable nowhere, and know so by the GiB.
+type holes struct{ reads atomic.Int64 }
+
+func (h *holes) View(a gva, _ int) ([]byte, error) {
+	h.reads.Add(1)
+	return nil, &guestmem.AddressError{Addr: uint64(a), Reason: "nothing", Hole: 1<<30 - uint64(a)%(1<<30)}
+}
+
+// Many objects of gigabytes take neither a list of their parts nor a read for
+// each page.
+func TestHoles(t *testing.T) {
+	mem := &holes{}
+	in := &Input{WordSize: 8, Order: formats[0].order, Memory: mem}
+	const n, size = 64, 8 << 30
+	for i := range uint64(n) {
+		in.Objects = append(in.Objects, Object{Addr: gva(1<<44 + i*2*size), Size: size, Flag: Gray})
+	}
+	r := mustScan(t, in, 2)
+	if r.UnreadableBytes != n*size || r.Bytes != 0 {
+		t.Errorf("%#x unreadable, %#x read", r.UnreadableBytes, r.Bytes)
+	}
+	if parts := int64(n * size / maxRun); mem.reads.Load() > 2*parts {
+		t.Errorf("%d reads of %d parts", mem.reads.Load(), parts)
 	}
 }
 

@@ -10,8 +10,7 @@ const (
 	// Objects that lie at most maxGap bytes apart are filtered in one run.
 	maxGap    = 256
 	maxPieces = 256     // of a run
-	maxRun    = 1 << 20 // bytes of a run, of a job and of a view
-	maxSplit  = 1 << 34 // bytes of an object or root that is split into jobs
+	maxRun    = 1 << 20 // bytes of a run, of a part of a job and of a view
 	// maxScan is how much of one object or root is read: guests have less
 	// memory, but can map the same page again and again.
 	maxScan = 1 << 40
@@ -46,7 +45,7 @@ type worker struct {
 	// address at.
 	visit func(to, from uint32, word, at uint64)
 	out   []uint32 // regions to be scanned
-	jobs  []job    // likewise
+	jobs  jobs     // likewise
 	view  view
 	ex    int // cursor in m.exclude
 	// bytes that were scanned, of roots and special objects. What of these
@@ -59,7 +58,7 @@ func newWorker(ctx context.Context, m *marker) *worker {
 	return &worker{ctx: ctx, m: m, run: make([]stretch, 0, maxPieces)}
 }
 
-func (w *worker) scanJob(j *job) {
+func (w *worker) scanJob(j job) {
 	w.run = append(w.run[:0], j.stretch)
 	w.bytes += j.last - j.start + 1
 	w.scanRun(j.mem, j.exclude)
@@ -117,24 +116,12 @@ func (w *worker) add(p stretch) {
 
 func (w *worker) addLarge(p stretch) {
 	w.scanRun(w.m.in.Memory, true)
+	j := job{stretch: p, mem: w.m.in.Memory, exclude: true}
 	if w.visit == nil && p.last-p.start < maxSplit {
-		w.jobs = split(w.jobs, job{stretch: p, mem: w.m.in.Memory, exclude: true})
+		w.jobs.add(j)
 		return
 	}
-	w.scanJob(&job{stretch: p, mem: w.m.in.Memory, exclude: true})
-}
-
-// split appends j in parts of maxRun bytes, or whole where it is so large
-// that its pages had better be found missing one after another.
-func split(jobs []job, j job) []job {
-	last := j.last
-	for last-j.start >= maxRun && last-j.start < maxSplit {
-		j.last = j.start + maxRun - 1
-		jobs = append(jobs, j)
-		j.start = j.last + 1
-	}
-	j.last = last
-	return append(jobs, j)
+	w.scanJob(j)
 }
 
 // scanRun reads the run, filters it, and empties it.
@@ -183,7 +170,7 @@ func (w *worker) scanRun(mem guestmem.Memory, exclude bool) {
 				break
 			}
 			if misses++; misses < maxMisses {
-				step = min(pageBytes-at%pageBytes, left)
+				step = min(max(pageBytes-at%pageBytes, guestmem.HoleOf(err)&^(size-1)), left)
 			} else {
 				step = left
 			}
