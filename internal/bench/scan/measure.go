@@ -71,7 +71,9 @@ func scans(ctx context.Context, r *report, s shape, runs int) error {
 			r.figure(name, value, "at least 60 % of the read", share >= 0.6)
 		case n == 2:
 			gain := ratio(times[0], times[i])
-			value = fmt.Sprintf("%s, %.2f times one, where only reading gains %.2f", value, gain, ratio(reads[0], reads[i]))
+			read := ratio(reads[0], reads[i])
+			value = fmt.Sprintf("%s, %.2f times one; only reading gains %.2f, with which, and all else twice as fast, it would be %.2f",
+				value, gain, read, ideal(ratio(reads[0], times[0]), read, 2))
 			r.figure(name, value, "at least 1.7 times one", gain >= 1.7)
 		default:
 			r.figure(name, value, "", true)
@@ -80,6 +82,13 @@ func scans(ctx context.Context, r *report, s shape, runs int) error {
 	per := float64(peak) / float64(s.objects)
 	r.figure(s.String()+", memory for the scan, all that it allocates", fmt.Sprintf("%.1f bytes an object", per), "at most 64", per <= 64)
 	return nil
+}
+
+// ideal returns how much a scan gains on n CPUs, when reading memory gains so much,
+// takes that share of the time on one, and the rest gains n.
+func ideal(share, read, n float64) float64 {
+	share = min(share, 1)
+	return 1 / (share/read + (1-share)/n)
 }
 
 // allocated returns how much has been allocated since the start, in bytes.
