@@ -115,7 +115,7 @@ resolve() {
 			sed -n 's/^ *\(linux-[^ ]*\).*/\1/p')
 		for dependency in $depends; do
 			case $dependency in
-			linux-headers-*-common | linux-kbuild-*)
+			linux-headers-*-common | linux-headers-*-common-rt | linux-kbuild-*)
 				if is_tool "$dependency"; then
 					dependency=$(own_tool "$dependency")
 				elif available "$dependency" "$version"; then
