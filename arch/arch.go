@@ -31,9 +31,9 @@ type Arch struct {
 	// Linux holds the kernel's names and layout constants.
 	Linux Linux
 
-	// Adapt returns the row for a kernel of which constant tells the value of
-	// enumerations' constants, found near functions; nil where all are alike.
-	Adapt func(constant func(name string, near ...string) (int64, bool)) *Arch
+	// Adapt returns the row for a kernel with such types; nil where all are
+	// alike.
+	Adapt func(Types) *Arch
 
 	// Relocs are the relocations of debug sections in files that are not
 	// linked, as modules are.
@@ -56,6 +56,15 @@ type ELF struct {
 
 // ELFOf returns what an ELF header says.
 func ELFOf(h elf.FileHeader) ELF { return ELF{h.Machine, h.Class, h.Data} }
+
+// Types tells of a kernel's types, as some functions see them.
+type Types interface {
+	// Constant returns the value of an enumeration's constant.
+	Constant(name string, near ...string) (value int64, ok bool)
+	// Size returns the size of a structure or union, by its name or typedef, in
+	// bytes.
+	Size(name string, near ...string) (size uint64, ok bool)
+}
 
 // Find returns which of some architectures it is, nil for none.
 func (e ELF) Find(archs []*Arch) *Arch {

@@ -40,8 +40,10 @@ type Paging struct {
 	// MoreRoots are symbols of further tables, whose parts nothing else names.
 	MoreRoots []string
 	// RootRegister is the register which holds the running root's physical
-	// address (masked by Frame), empty where there is none.
+	// address, empty where there is none. RootFrame is the mask of that; zero
+	// where it is Frame.
 	RootRegister string
+	RootFrame    uint64
 	// TaskTables says that the tables of tasks (mm_struct.pgd) have the
 	// kernel's layout.
 	TaskTables bool
@@ -151,6 +153,18 @@ func (p *Paging) Address(l Level, entry uint64) (phys uint64, ok bool) {
 // VABits up, without Canonical.
 func (p *Paging) Kernels(high uint64) bool {
 	return high == 0 && p.High == nil || slices.Contains(p.High, high)
+}
+
+// Root returns the physical address of the root that a value of RootRegister
+// names.
+func (p *Paging) Root(register uint64) uint64 { return register & p.RootMask() }
+
+// RootMask is the mask of the root's address in RootRegister.
+func (p *Paging) RootMask() uint64 {
+	if p.RootFrame != 0 {
+		return p.RootFrame
+	}
+	return p.Frame
 }
 
 // Resolve returns a level with everything that it takes from p filled in.

@@ -45,7 +45,7 @@ func FromRegisters(phys Physical, a *arch.Arch, regs map[string]uint64) (*Addres
 	if !ok && a.Paging.RootRegister != "" {
 		return nil, fmt.Errorf("register %s is missing", a.Paging.RootRegister)
 	}
-	s, err := NewAddressSpace(phys, a, GPA(root&a.Paging.Frame))
+	s, err := NewAddressSpace(phys, a, GPA(a.Paging.Root(root)))
 	if err != nil {
 		return nil, err
 	}

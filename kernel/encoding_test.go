@@ -23,6 +23,11 @@ func TestHidesPointer(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer im.Close()
+		mutex, err := im.Struct("mutex")
+		if err != nil {
+			t.Fatal(err)
+		}
+		realTime := mutex.Has("rtmutex") // PREEMPT_RT: owners are pointers
 		for row := range hidesPointer {
 			name := row[0] + "." + row[1]
 			st, err := im.Struct(row[0])
@@ -33,7 +38,7 @@ func TestHidesPointer(t *testing.T) {
 			if err == nil {
 				_, err = st.Field(row[1])
 			}
-			if err != nil && !elsewhere[name] {
+			if err != nil && !elsewhere[name] && !(realTime && row[1] == "owner") {
 				t.Errorf("%s: %v", name, err)
 			}
 		}

@@ -182,12 +182,14 @@ func (k *Kernel) someUserTable(m *memoryMap) (PFN, bool) {
 		if err != nil {
 			continue
 		}
-		table, ok := m.frameOf(pgd)
+		frame, ok := m.frameOf(pgd)
+		page := uint64(1) << paging.PageShift
+		table := guestmem.GPA(uint64(frame)*page + uint64(pgd)%page)
 		for level := 0; ok && level < len(paging.Levels)-1; level++ {
 			table, ok = k.firstTable(table, level)
 		}
-		if ok && uint64(table) < m.maxFrames {
-			return table, true
+		if frame = PFN(uint64(table) / page); ok && uint64(frame) < m.maxFrames {
+			return frame, true
 		}
 	}
 	return 0, false
@@ -195,23 +197,22 @@ func (k *Kernel) someUserTable(m *memoryMap) (PFN, bool) {
 
 // firstTable returns the first table of the next level that a user's table
 // names. (With an extra level in use it ends one level above the last.)
-func (k *Kernel) firstTable(table PFN, level int) (PFN, bool) {
+func (k *Kernel) firstTable(table guestmem.GPA, level int) (guestmem.GPA, bool) {
 	p := k.arch.Paging
 	l := p.Resolve(p.Levels[level])
 	n := 1 << l.Bits
 	if level == 0 {
 		n /= 2 // the upper half is the kernel's
 	}
-	base := guestmem.GPA(uint64(table) << p.PageShift)
 	for i := range n {
-		b, err := k.phys.ViewPhys(base+guestmem.GPA(i*l.EntrySize), l.EntrySize)
+		b, err := k.phys.ViewPhys(table+guestmem.GPA(i*l.EntrySize), l.EntrySize)
 		if err != nil || len(b) < l.EntrySize {
 			return 0, false
 		}
 		e := p.Entry(k.arch, b)
 		if !l.Absent.Holds(e) && !l.Leaf.Holds(e) {
 			at, ok := p.Address(l, e)
-			return PFN(at >> p.PageShift), ok
+			return guestmem.GPA(at), ok
 		}
 	}
 	return 0, false

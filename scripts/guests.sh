@@ -75,6 +75,9 @@ describe() {
 	i386-6.1)
 		metas=(linux-image-686)
 		series=6.1 flavour=686 ;;
+	i386-6.1-pae)
+		metas=(linux-image-686-pae)
+		series=6.1 flavour=686-pae ;;
 	arm64-6.1-cloud)
 		metas=(linux-image-cloud-arm64)
 		series=6.1 flavour=cloud-arm64 ;;
@@ -137,4 +140,4 @@ describe_built() {
 	compiler+=(bison flex)
 }
 
-readonly names="x86_64-6.1-cloud x86_64-6.12-cloud x86_64-6.1 x86_64-6.1-rt i386-6.1 arm64-6.1-cloud armhf-6.1 ppc64le-6.1 s390x-6.1 mipsel-6.1 mips64el-6.1 ppc32-6.1 mips-6.1 sparc64-6.1 sh4-6.1 microblaze-6.1 microblazeel-6.1"
+readonly names="x86_64-6.1-cloud x86_64-6.12-cloud x86_64-6.1 x86_64-6.1-rt i386-6.1 i386-6.1-pae arm64-6.1-cloud armhf-6.1 ppc64le-6.1 s390x-6.1 mipsel-6.1 mips64el-6.1 ppc32-6.1 mips-6.1 sparc64-6.1 sh4-6.1 microblaze-6.1 microblazeel-6.1"

@@ -144,12 +144,25 @@ func (im *Image) index(o *Options) (err error) {
 	}
 	im.cache = openCache(o.CacheDir, im.buildID, im.log)
 	if adapt := im.arch.Adapt; adapt != nil && im.elf.Type != elf.ET_REL {
-		im.arch = adapt(func(name string, near ...string) (int64, bool) {
-			v, err := im.Enum(name, near...)
-			return v, err == nil
-		})
+		im.arch = adapt(types{im})
 	}
 	return nil
+}
+
+// types are an image's, for its architecture.
+type types struct{ im *Image }
+
+func (t types) Constant(name string, near ...string) (int64, bool) {
+	v, err := t.im.Enum(name, near...)
+	return v, err == nil
+}
+
+func (t types) Size(name string, near ...string) (uint64, bool) {
+	s, err := t.im.Struct(name, near...)
+	if err != nil {
+		return 0, false
+	}
+	return s.Size, true
 }
 
 // checkHeader tells the ways in which a file is not a whole ELF file apart,

@@ -137,23 +137,27 @@ func TestFrame(t *testing.T) {
 	}
 }
 
+// cacheShift is a kernel's _CACHE_SHIFT; zero for none.
+type cacheShift int64
+
+func (c cacheShift) Constant(name string, _ ...string) (int64, bool) {
+	return int64(c), c != 0 && name == "_CACHE_SHIFT"
+}
+
+func (cacheShift) Size(string, ...string) (uint64, bool) { return 0, false }
+
 func TestAdapt(t *testing.T) {
-	asked := func(value int64, known bool) func(string, ...string) (int64, bool) {
-		return func(name string, near ...string) (int64, bool) {
-			return value, known && name == "_CACHE_SHIFT"
-		}
-	}
 	last := func(a *arch.Arch) arch.Level {
 		p := a.Paging
 		return p.Resolve(p.Levels[len(p.Levels)-1])
 	}
 	row := MIPS64LE()
-	adapted := last(row.Adapt(asked(11, true)))
+	adapted := last(row.Adapt(cacheShift(11)))
 	phys, ok := row.Paging.Address(adapted, 0x12345<<14|0x7ff)
 	if !ok || phys != 0x12345000 {
 		t.Errorf("page at %#x, %v", phys, ok)
 	}
-	for _, a := range []*arch.Arch{row.Adapt(asked(0, false)), row.Adapt(asked(-9, true)), MIPS32BE().Adapt(asked(9, true))} {
+	for _, a := range []*arch.Arch{row.Adapt(cacheShift(0)), row.Adapt(cacheShift(-9)), MIPS32BE().Adapt(cacheShift(9))} {
 		if l := last(a); l.FrameShift != 0 {
 			t.Errorf("shift %d", l.FrameShift)
 		}

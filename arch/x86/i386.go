@@ -7,10 +7,10 @@ import (
 	"github.com/leakvisor/leakvisor/arch"
 )
 
-// I386 returns the row of 32-bit x86 without PAE, with the kernel's gigabyte
-// at the top (VMSPLIT_3G).
+// I386 returns the row of 32-bit x86, with the kernel's gigabyte at the top
+// (VMSPLIT_3G); without PAE, but for kernels that have it.
 func I386() *arch.Arch {
-	return &arch.Arch{
+	a := &arch.Arch{
 		Name:     "i386",
 		ELF:      arch.ELF{Machine: elf.EM_386, Class: elf.ELFCLASS32, Data: elf.ELFDATA2LSB},
 		WordSize: 4,
@@ -72,5 +72,37 @@ func I386() *arch.Arch {
 			Append:       timerCheck,
 			TripleFaults: true,
 		},
+	}
+	a.Adapt = func(types arch.Types) *arch.Arch {
+		if size, ok := types.Size("pte_t", "handle_mm_fault"); !ok || size != 8 {
+			return a
+		}
+		adapted := *a
+		adapted.Paging = pae()
+		return &adapted
+	}
+	return a
+}
+
+// pae is what page tables are with physical address extension
+// (arch/x86/include/asm/pgtable-3level_types.h; Intel SDM volume 3, section 4.4).
+// The root has four entries, and need only be aligned to its size.
+func pae() *arch.Paging {
+	return &arch.Paging{
+		PageShift: 12,
+		EntrySize: 8,
+		VABits:    32,
+		Levels: []arch.Level{
+			{Name: "pgd", Shift: 30, Bits: 2},
+			{Name: "pmd", Shift: 21, Bits: 9, Leaf: arch.AllSet(pagePSE)},
+			{Name: "pte", Shift: 12, Bits: 9},
+		},
+		Absent:       arch.AllClear(pagePresent),
+		Frame:        0x000f_ffff_ffff_f000,
+		RootSymbols:  []string{"swapper_pg_dir"},
+		RootRegister: "cr3",
+		RootFrame:    0xffff_ffe0,
+		// As on x86-64.
+		UserRoot: 1 << 12, UserRootSymbol: "pti_init",
 	}
 }

@@ -138,7 +138,7 @@ func (p *armed) addPaging(a *arch.Arch) {
 	if t.High != nil {
 		high = t.High[0]
 	}
-	tables := pagingRow{entrySize: uint8(t.EntrySize), canonical: b2u(t.Canonical), high: high, extra: noRead, frame: t.Frame}
+	tables := pagingRow{entrySize: uint8(t.EntrySize), canonical: b2u(t.Canonical), high: high, extra: noRead, frame: t.RootMask()}
 	var err error
 	if tables.root, err = register(a, t.RootRegister); err != nil {
 		return
