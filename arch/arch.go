@@ -57,13 +57,19 @@ type ELF struct {
 // ELFOf returns what an ELF header says.
 func ELFOf(h elf.FileHeader) ELF { return ELF{h.Machine, h.Class, h.Data} }
 
+// LongEntries says whether page table entries have 64 bits: what protects a page
+// has as many as an entry (pgprot_t).
+func LongEntries(t Types) bool {
+	size, ok := t.Member("vm_area_struct", "vm_page_prot", "handle_mm_fault")
+	return ok && size == 8
+}
+
 // Types tells of a kernel's types, as some functions see them.
 type Types interface {
 	// Constant returns the value of an enumeration's constant.
 	Constant(name string, near ...string) (value int64, ok bool)
-	// Size returns the size of a structure or union, by its name or typedef, in
-	// bytes.
-	Size(name string, near ...string) (size uint64, ok bool)
+	// Member returns the size of a member of a structure or union, in bytes.
+	Member(structure, path string, near ...string) (size uint64, ok bool)
 }
 
 // Find returns which of some architectures it is, nil for none.

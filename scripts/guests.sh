@@ -84,6 +84,9 @@ describe() {
 	armhf-6.1)
 		metas=(linux-image-armmp)
 		series=6.1 flavour=armmp ;;
+	armhf-6.1-lpae)
+		metas=(linux-image-armmp-lpae)
+		series=6.1 flavour=armmp-lpae ;;
 	ppc64le-6.1)
 		metas=(linux-image-powerpc64le)
 		series=6.1 flavour=powerpc64le ;;
@@ -140,4 +143,4 @@ describe_built() {
 	compiler+=(bison flex)
 }
 
-readonly names="x86_64-6.1-cloud x86_64-6.12-cloud x86_64-6.1 x86_64-6.1-rt i386-6.1 i386-6.1-pae arm64-6.1-cloud armhf-6.1 ppc64le-6.1 s390x-6.1 mipsel-6.1 mips64el-6.1 ppc32-6.1 mips-6.1 sparc64-6.1 sh4-6.1 microblaze-6.1 microblazeel-6.1"
+readonly names="x86_64-6.1-cloud x86_64-6.12-cloud x86_64-6.1 x86_64-6.1-rt i386-6.1 i386-6.1-pae arm64-6.1-cloud armhf-6.1 armhf-6.1-lpae ppc64le-6.1 s390x-6.1 mipsel-6.1 mips64el-6.1 ppc32-6.1 mips-6.1 sparc64-6.1 sh4-6.1 microblaze-6.1 microblazeel-6.1"

@@ -157,12 +157,13 @@ func (t types) Constant(name string, near ...string) (int64, bool) {
 	return v, err == nil
 }
 
-func (t types) Size(name string, near ...string) (uint64, bool) {
-	s, err := t.im.Struct(name, near...)
+func (t types) Member(structure, path string, near ...string) (uint64, bool) {
+	s, err := t.im.Struct(structure, near...)
 	if err != nil {
 		return 0, false
 	}
-	return s.Size, true
+	f, err := s.Field(path)
+	return f.Size, err == nil
 }
 
 // checkHeader tells the ways in which a file is not a whole ELF file apart,

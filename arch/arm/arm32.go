@@ -8,10 +8,11 @@ import (
 	"github.com/leakvisor/leakvisor/arch"
 )
 
-// ARMv7 returns the row of 32-bit ARM, little-endian, with two levels of page
-// tables (no LPAE) and the kernel's gigabyte at the top (VMSPLIT_3G).
+// ARMv7 returns the row of 32-bit ARM, little-endian, with the kernel's gigabyte
+// at the top (VMSPLIT_3G); with two levels of page tables, but for kernels that
+// have LPAE.
 func ARMv7() *arch.Arch {
-	return &arch.Arch{
+	a := &arch.Arch{
 		Name:     "armv7",
 		ELF:      arch.ELF{Machine: elf.EM_ARM, Class: elf.ELFCLASS32, Data: elf.ELFDATA2LSB},
 		WordSize: 4,
@@ -61,6 +62,38 @@ func ARMv7() *arch.Arch {
 			Console: "ttyAMA0",
 		},
 	}
+	a.Adapt = func(types arch.Types) *arch.Arch {
+		if !arch.LongEntries(types) {
+			return a
+		}
+		adapted := *a
+		adapted.Paging = lpae()
+		return &adapted
+	}
+	return a
+}
+
+// lpae is what page tables are with the large physical address extension
+// (arch/arm/include/asm/pgtable-3level.h; ARM ARM, issue C, section B3.6). TTBR1
+// then begins at the second level, as it has the last gigabyte only; the table of
+// a task, which TTBR0 has, has all of the kernel's too. It lies in low memory,
+// below 4 GiB. Above the address in TTBR0 is the address space's number.
+func lpae() *arch.Paging {
+	return &arch.Paging{
+		PageShift: 12,
+		EntrySize: 8,
+		VABits:    32,
+		Levels: []arch.Level{
+			{Name: "pgd", Shift: 30, Bits: 2},
+			{Name: "pmd", Shift: 21, Bits: 9, Leaf: arch.Match{Mask: 3, Value: 1}},
+			{Name: "pte", Shift: 12, Bits: 9},
+		},
+		Absent:       arch.AllClear(1),
+		Frame:        0x00ff_ffff_f000,
+		RootSymbols:  []string{"swapper_pg_dir"},
+		RootRegister: "TTBR0",
+		RootFrame:    0xffff_ffe0,
+	}
 }
 
 // regs32 lists the registers; see regs64 for those of the system.
@@ -72,7 +105,7 @@ func regs32() []arch.Reg {
 	for i, name := range []string{"sp", "lr", "pc"} {
 		out = append(out, arch.Reg{Name: name, DWARF: 13 + i, GDB: 13 + i, Size: 4})
 	}
-	for _, name := range []string{"cpsr", "TPIDRURO", "TPIDRPRW", "TTBR1"} {
+	for _, name := range []string{"cpsr", "TPIDRURO", "TPIDRPRW", "TTBR0", "TTBR1"} {
 		out = append(out, arch.Reg{Name: name, DWARF: -1, GDB: -1, Size: 4})
 	}
 	return out

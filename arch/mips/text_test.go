@@ -144,7 +144,7 @@ func (c cacheShift) Constant(name string, _ ...string) (int64, bool) {
 	return int64(c), c != 0 && name == "_CACHE_SHIFT"
 }
 
-func (cacheShift) Size(string, ...string) (uint64, bool) { return 0, false }
+func (cacheShift) Member(string, string, ...string) (uint64, bool) { return 0, false }
 
 func TestAdapt(t *testing.T) {
 	last := func(a *arch.Arch) arch.Level {

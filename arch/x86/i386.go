@@ -74,7 +74,7 @@ func I386() *arch.Arch {
 		},
 	}
 	a.Adapt = func(types arch.Types) *arch.Arch {
-		if size, ok := types.Size("pte_t", "handle_mm_fault"); !ok || size != 8 {
+		if !arch.LongEntries(types) {
 			return a
 		}
 		adapted := *a
