@@ -31,9 +31,9 @@ type Arch struct {
 	// Linux holds the kernel's names and layout constants.
 	Linux Linux
 
-	// Adapt returns the row for a kernel with such types; nil where all are
+	// Adapt returns the row for a kernel that was built so; nil where all are
 	// alike.
-	Adapt func(Types) *Arch
+	Adapt func(Build) *Arch
 
 	// Relocs are the relocations of debug sections in files that are not
 	// linked, as modules are.
@@ -59,17 +59,21 @@ func ELFOf(h elf.FileHeader) ELF { return ELF{h.Machine, h.Class, h.Data} }
 
 // LongEntries says whether page table entries have 64 bits: what protects a page
 // has as many as an entry (pgprot_t).
-func LongEntries(t Types) bool {
-	size, ok := t.Member("vm_area_struct", "vm_page_prot", "handle_mm_fault")
+func LongEntries(b Build) bool {
+	size, ok := b.Member("vm_area_struct", "vm_page_prot", "handle_mm_fault")
 	return ok && size == 8
 }
 
-// Types tells of a kernel's types, as some functions see them.
-type Types interface {
+// Build tells of a kernel how it was built: of types, as the functions near see
+// them.
+type Build interface {
 	// Constant returns the value of an enumeration's constant.
 	Constant(name string, near ...string) (value int64, ok bool)
 	// Member returns the size of a member of a structure or union, in bytes.
 	Member(structure, path string, near ...string) (size uint64, ok bool)
+	// Content returns a symbol's link address, and so many bytes of the kernel
+	// from there on.
+	Content(symbol string, n int) (addr uint64, b []byte, ok bool)
 }
 
 // Find returns which of some architectures it is, nil for none.

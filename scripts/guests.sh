@@ -81,6 +81,12 @@ describe() {
 	arm64-6.1-cloud)
 		metas=(linux-image-cloud-arm64)
 		series=6.1 flavour=cloud-arm64 ;;
+	arm64-6.12-cloud)
+		metas=(linux-image-cloud-arm64 linux-image-6.12-cloud-arm64)
+		series=6.12 flavour=cloud-arm64 ;;
+	arm64-6.12-16k)
+		metas=(linux-image-arm64-16k linux-image-6.12-arm64-16k)
+		series=6.12 flavour=arm64-16k ;;
 	armhf-6.1)
 		metas=(linux-image-armmp)
 		series=6.1 flavour=armmp ;;
@@ -143,4 +149,4 @@ describe_built() {
 	compiler+=(bison flex)
 }
 
-readonly names="x86_64-6.1-cloud x86_64-6.12-cloud x86_64-6.1 x86_64-6.1-rt i386-6.1 i386-6.1-pae arm64-6.1-cloud armhf-6.1 armhf-6.1-lpae ppc64le-6.1 s390x-6.1 mipsel-6.1 mips64el-6.1 ppc32-6.1 mips-6.1 sparc64-6.1 sh4-6.1 microblaze-6.1 microblazeel-6.1"
+readonly names="x86_64-6.1-cloud x86_64-6.12-cloud x86_64-6.1 x86_64-6.1-rt i386-6.1 i386-6.1-pae arm64-6.1-cloud arm64-6.12-cloud arm64-6.12-16k armhf-6.1 armhf-6.1-lpae ppc64le-6.1 s390x-6.1 mipsel-6.1 mips64el-6.1 ppc32-6.1 mips-6.1 sparc64-6.1 sh4-6.1 microblaze-6.1 microblazeel-6.1"

@@ -144,26 +144,35 @@ func (im *Image) index(o *Options) (err error) {
 	}
 	im.cache = openCache(o.CacheDir, im.buildID, im.log)
 	if adapt := im.arch.Adapt; adapt != nil && im.elf.Type != elf.ET_REL {
-		im.arch = adapt(types{im})
+		im.arch = adapt(build{im})
 	}
 	return nil
 }
 
-// types are an image's, for its architecture.
-type types struct{ im *Image }
+// build tells an image's architecture how it was built.
+type build struct{ im *Image }
 
-func (t types) Constant(name string, near ...string) (int64, bool) {
-	v, err := t.im.Enum(name, near...)
+func (b build) Constant(name string, near ...string) (int64, bool) {
+	v, err := b.im.Enum(name, near...)
 	return v, err == nil
 }
 
-func (t types) Member(structure, path string, near ...string) (uint64, bool) {
-	s, err := t.im.Struct(structure, near...)
+func (b build) Member(structure, path string, near ...string) (uint64, bool) {
+	s, err := b.im.Struct(structure, near...)
 	if err != nil {
 		return 0, false
 	}
 	f, err := s.Field(path)
 	return f.Size, err == nil
+}
+
+func (b build) Content(symbol string, n int) (uint64, []byte, bool) {
+	s, err := b.im.Symbol(symbol)
+	if err != nil {
+		return 0, nil, false
+	}
+	content := make([]byte, n)
+	return s.Addr, content, b.im.Read(s.Addr, content) == nil
 }
 
 // checkHeader tells the ways in which a file is not a whole ELF file apart,

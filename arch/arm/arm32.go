@@ -62,8 +62,8 @@ func ARMv7() *arch.Arch {
 			Console: "ttyAMA0",
 		},
 	}
-	a.Adapt = func(types arch.Types) *arch.Arch {
-		if !arch.LongEntries(types) {
+	a.Adapt = func(b arch.Build) *arch.Arch {
+		if !arch.LongEntries(b) {
 			return a
 		}
 		adapted := *a

@@ -4,14 +4,17 @@ import (
 	"debug/elf"
 	"encoding/binary"
 	"fmt"
+	"math/bits"
+	"slices"
 
 	"github.com/leakvisor/leakvisor/arch"
 )
 
-// ARM64 returns the row of AArch64, little-endian, 4 KB pages, 48-bit
-// addresses.
+// ARM64 returns the row of AArch64, little-endian; with 4 KB pages and 48-bit
+// addresses, but for kernels of which the header and the place of their image
+// say otherwise.
 func ARM64() *arch.Arch {
-	return &arch.Arch{
+	a := &arch.Arch{
 		Name:     "arm64",
 		ELF:      arch.ELF{Machine: elf.EM_AARCH64, Class: elf.ELFCLASS64, Data: elf.ELFDATA2LSB},
 		WordSize: 8,
@@ -25,35 +28,11 @@ func ARM64() *arch.Arch {
 			FP:           "x29",
 			Link:         "x30",
 			FrameRecords: true,
-			// With 48-bit addresses, and no tags in the kernel's.
-			Signed: 0xffff_0000_0000_0000,
-		},
-		Paging: &arch.Paging{
-			PageShift: 12,
-			EntrySize: 8,
-			VABits:    48,
-			High:      []uint64{0xffff},
-			Levels: []arch.Level{
-				{Name: "pgd", Shift: 39, Bits: 9},
-				{Name: "pud", Shift: 30, Bits: 9, Leaf: block},
-				{Name: "pmd", Shift: 21, Bits: 9, Leaf: block},
-				{Name: "pte", Shift: 12, Bits: 9},
-			},
-			Absent:       arch.AllClear(descValid),
-			Frame:        0x0000_ffff_ffff_f000,
-			RootSymbols:  []string{"swapper_pg_dir"},
-			MoreRoots:    []string{"tramp_pg_dir", "idmap_pg_dir"},
-			RootRegister: "TTBR1_EL1",
-			TaskTables:   true,
 		},
 		Linux: arch.Linux{
-			// _PAGE_END(VA_BITS_MIN), where modules, the image and vmalloc
-			// begin: 48 bits at most.
-			Text:       0xffff_8000_0000_0000,
 			SlideAlign: 64 << 10, // EFI_KIMG_ALIGN
 			PerCPUBase: "TPIDR_EL1",
 			SwitchedSP: "thread.cpu_context.sp",
-			StackSize:  16 << 10, // THREAD_SIZE with 4 KB pages, without KASAN
 			Current:    "SP_EL0",
 			IRQStacks:  []arch.CPUStack{{Symbol: "irq_stack_ptr"}},
 		},
@@ -63,10 +42,75 @@ func ARM64() *arch.Arch {
 			Binary:  "qemu-system-aarch64",
 			Package: "qemu-system-arm",
 			Machine: "virt",
-			CPU:     "cortex-a57",
+			CPU:     "cortex-a76", // has pages of all sizes
 			Console: "ttyAMA0",
 		},
 	}
+	a.Adapt = func(b arch.Build) *arch.Arch {
+		pageShift, vaBits, ok := granule(b)
+		if !ok {
+			return a
+		}
+		adapted := *a
+		setPages(&adapted, pageShift, vaBits)
+		return &adapted
+	}
+	setPages(a, 12, 48)
+	return a
+}
+
+// granule returns log2 of the page size, which the header of the image has
+// (Documentation/arch/arm64/booting.rst), and how many bits an address has at
+// least: the image is linked near the start of the upper half of the kernel's
+// addresses (_PAGE_END in arch/arm64/include/asm/memory.h).
+func granule(b arch.Build) (pageShift, vaBits uint, ok bool) {
+	const flags, magic = 24, 56 // offsets in the header
+	text, header, ok := b.Content("_text", 64)
+	if !ok || string(header[magic:magic+4]) != "ARM\x64" {
+		return 0, 0, false
+	}
+	size := uint(header[flags] >> 1 & 3) // 4 KB, 16 KB and 64 KB; 0 is unknown
+	vaBits = uint(bits.Len64(^text)) + 1
+	return 10 + 2*size, vaBits, size > 0 && vaBits >= 36 && vaBits <= 48
+}
+
+// setPages sets what depends on the pages' size and on how many bits addresses
+// have.
+func setPages(a *arch.Arch, pageShift, vaBits uint) {
+	kernels := ^uint64(0) << vaBits
+	a.Call.Signed = kernels // there are no tags in the kernel's
+	// _PAGE_END(VA_BITS_MIN), where modules, the image and vmalloc begin.
+	a.Linux.Text = ^uint64(0) << (vaBits - 1)
+	a.Linux.StackSize = max(16<<10, uint64(1)<<pageShift) // THREAD_SIZE without KASAN
+	a.Paging = &arch.Paging{
+		PageShift:    pageShift,
+		EntrySize:    8,
+		VABits:       vaBits,
+		High:         []uint64{kernels >> vaBits},
+		Levels:       levels(pageShift, vaBits),
+		Absent:       arch.AllClear(descValid),
+		Frame:        0x0000_ffff_ffff_ffff &^ (1<<pageShift - 1),
+		RootSymbols:  []string{"swapper_pg_dir"},
+		MoreRoots:    []string{"tramp_pg_dir", "idmap_pg_dir"},
+		RootRegister: "TTBR1_EL1",
+		TaskTables:   true,
+	}
+}
+
+// levels lists the tables: each is a page, but the root, which may be smaller.
+func levels(pageShift, vaBits uint) []arch.Level {
+	names := []string{"pte", "pmd", "pud", "p4d"}
+	var out []arch.Level
+	for shift := pageShift; shift < vaBits; shift += pageShift - 3 {
+		l := arch.Level{Name: names[len(out)], Shift: shift, Bits: min(pageShift-3, vaBits-shift)}
+		if len(out) > 0 {
+			l.Leaf = block
+		}
+		out = append(out, l)
+	}
+	out[len(out)-1].Name = "pgd"
+	slices.Reverse(out)
+	return out
 }
 
 // regs64 lists the registers. System registers have numbers that differ with

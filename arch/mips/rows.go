@@ -53,7 +53,7 @@ func row32(name string, data elf.Data, order binary.ByteOrder, binary string) *a
 		Text:   text{order},
 		QEMU:   malta(binary, "34Kf"),
 	}
-	a.Adapt = func(types arch.Types) *arch.Arch { return adapt(a, types) }
+	a.Adapt = func(b arch.Build) *arch.Arch { return adapt(a, b) }
 	return a
 }
 
@@ -110,7 +110,7 @@ func MIPS64LE() *arch.Arch {
 		QEMU: malta("qemu-system-mips64el", "MIPS64R2-generic"),
 	}
 	a.QEMU.CPUs = 1 // QEMU 10 has no such CPU with what Malta's Linux needs
-	a.Adapt = func(types arch.Types) *arch.Arch { return adapt(a, types) }
+	a.Adapt = func(b arch.Build) *arch.Arch { return adapt(a, b) }
 	return a
 }
 
@@ -139,8 +139,8 @@ func malta(binary, cpu string) *arch.QEMU {
 
 // adapt puts into a row where page numbers are in the entries of the last
 // level: behind the bits of the cache attribute, of which there are three.
-func adapt(a *arch.Arch, types arch.Types) *arch.Arch {
-	shift, ok := types.Constant("_CACHE_SHIFT", "paging_init", "do_page_fault")
+func adapt(a *arch.Arch, b arch.Build) *arch.Arch {
+	shift, ok := b.Constant("_CACHE_SHIFT", "paging_init", "do_page_fault")
 	if shift += 3; !ok || shift < int64(a.Paging.PageShift) || shift > 20 {
 		return a
 	}

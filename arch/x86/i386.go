@@ -73,8 +73,8 @@ func I386() *arch.Arch {
 			TripleFaults: true,
 		},
 	}
-	a.Adapt = func(types arch.Types) *arch.Arch {
-		if !arch.LongEntries(types) {
+	a.Adapt = func(b arch.Build) *arch.Arch {
+		if !arch.LongEntries(b) {
 			return a
 		}
 		adapted := *a
