@@ -11,7 +11,7 @@ MAKEFLAGS += --no-print-directory
 
 GO ?= go
 GUEST ?= x86_64-6.1-cloud
-ALL_GUESTS := x86_64-6.1-cloud x86_64-6.12-cloud x86_64-6.1 x86_64-6.1-rt
+ALL_GUESTS := x86_64-6.1-cloud x86_64-6.12-cloud x86_64-6.1 x86_64-6.1-rt x86_64-6.12-rt
 # Guests of other architectures; ARCH is the first part of a name.
 ARCH ?= arm64
 FOREIGN_GUESTS := i386-6.1 i386-6.1-pae arm64-6.1-cloud arm64-6.12-cloud arm64-6.12-16k armhf-6.1 armhf-6.1-lpae ppc64le-6.1 s390x-6.1 \

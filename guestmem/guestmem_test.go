@@ -6,6 +6,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/leakvisor/leakvisor/arch"
 	"github.com/leakvisor/leakvisor/arch/arm"
 	"github.com/leakvisor/leakvisor/arch/metag"
 	"github.com/leakvisor/leakvisor/arch/sparc"
@@ -108,6 +109,58 @@ func TestExtraLevel(t *testing.T) {
 	}
 	if _, err := guestmem.FromRegisters(ram, x86.AMD64(), nil); err == nil {
 		t.Error("no registers were accepted")
+	}
+}
+
+// longEntries is a 32-bit kernel whose page table entries have 64 bits.
+type longEntries struct{}
+
+func (longEntries) Constant(string, ...string) (int64, bool)   { return 0, false }
+func (longEntries) Content(string, int) (uint64, []byte, bool) { return 0, nil, false }
+func (longEntries) Member(_, path string, _ ...string) (uint64, bool) {
+	return 8, path == "vm_page_prot"
+}
+
+// Three levels on 32 bits: the root has four entries and begins anywhere in a
+// page, and memory lies above 4 GiB.
+func TestLongEntries(t *testing.T) {
+	for _, c := range []struct {
+		row                *arch.Arch
+		register           string
+		table, block, page uint64 // bits of entries
+	}{
+		{x86.I386(), "cr3", 1, 1<<7 | 1, 1<<63 | 1},
+		{arm.ARMv7(), "TTBR0", 3, 1, 1<<54 | 3},
+	} {
+		data := make([]byte, 0x4000)
+		put := func(at int, v uint64) { binary.LittleEndian.PutUint64(data[at:], v) }
+		const root, pmd, pte = 0x40, 0x1000, 0x2000
+		put(root+8*3, ramBase+pmd|c.table)
+		put(pmd, ramBase+pte|c.table)
+		put(pmd+8, 0x1_4000_0000|c.block)
+		put(pte+8, 0x2_0000_3000|c.page)
+		ram, err := guestmem.NewRAM(guestmem.Piece{GPA: ramBase, Data: data})
+		if err != nil {
+			t.Fatal(err)
+		}
+		a := c.row.Adapt(longEntries{})
+		s, err := guestmem.FromRegisters(ram, a, map[string]uint64{c.register: ramBase + root})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for gva, want := range map[guestmem.GVA]guestmem.GPA{0xc000_1234: 0x2_0000_3234, 0xc020_1234: 0x1_4000_1234} {
+			if gpa, _, err := s.Translate(gva); err != nil || gpa != want {
+				t.Errorf("%s: Translate(%#x) = %#x, %v; want %#x", a.Name, uint64(gva), uint64(gpa), err, uint64(want))
+			}
+		}
+		for _, gva := range []guestmem.GVA{0x1000, 0xbfff_f000, 0xc000_2000, 0xc040_0000} {
+			if _, _, err := s.Translate(gva); !errors.Is(err, guestmem.ErrUnreadable) {
+				t.Errorf("%s: Translate(%#x): error %v", a.Name, uint64(gva), err)
+			}
+		}
+		if len(c.row.Paging.Levels) != 2 {
+			t.Errorf("%s: the row itself has %d levels", a.Name, len(c.row.Paging.Levels))
+		}
 	}
 }
 

@@ -66,6 +66,9 @@ describe() {
 	x86_64-6.12-cloud)
 		metas=(linux-image-cloud-amd64 linux-image-6.12-cloud-amd64)
 		series=6.12 flavour=cloud-amd64 ;;
+	x86_64-6.12-rt)
+		metas=(linux-image-rt-amd64 linux-image-6.12-rt-amd64)
+		series=6.12 flavour=rt-amd64 ;;
 	x86_64-6.1-rt)
 		metas=(linux-image-rt-amd64)
 		series=6.1 flavour=rt-amd64 ;;
@@ -149,4 +152,4 @@ describe_built() {
 	compiler+=(bison flex)
 }
 
-readonly names="x86_64-6.1-cloud x86_64-6.12-cloud x86_64-6.1 x86_64-6.1-rt i386-6.1 i386-6.1-pae arm64-6.1-cloud arm64-6.12-cloud arm64-6.12-16k armhf-6.1 armhf-6.1-lpae ppc64le-6.1 s390x-6.1 mipsel-6.1 mips64el-6.1 ppc32-6.1 mips-6.1 sparc64-6.1 sh4-6.1 microblaze-6.1 microblazeel-6.1"
+readonly names="x86_64-6.1-cloud x86_64-6.12-cloud x86_64-6.1 x86_64-6.1-rt x86_64-6.12-rt i386-6.1 i386-6.1-pae arm64-6.1-cloud arm64-6.12-cloud arm64-6.12-16k armhf-6.1 armhf-6.1-lpae ppc64le-6.1 s390x-6.1 mipsel-6.1 mips64el-6.1 ppc32-6.1 mips-6.1 sparc64-6.1 sh4-6.1 microblaze-6.1 microblazeel-6.1"
