@@ -14,8 +14,11 @@ GUEST ?= x86_64-6.1-cloud
 ALL_GUESTS := x86_64-6.1-cloud x86_64-6.12-cloud x86_64-6.1 x86_64-6.1-rt x86_64-6.12-rt
 # Guests of other architectures; ARCH is the first part of a name.
 ARCH ?= arm64
-FOREIGN_GUESTS := i386-6.1 i386-6.1-pae arm64-6.1-cloud arm64-6.12-cloud arm64-6.12-16k armhf-6.1 armhf-6.1-lpae ppc64le-6.1 s390x-6.1 \
-	mipsel-6.1 mips64el-6.1
+FOREIGN_GUESTS := i386-6.1 i386-6.1-pae \
+	arm64-6.1-cloud arm64-6.12-cloud arm64-6.12-16k \
+	armhf-6.1 armhf-6.1-lpae armhf-6.12 \
+	ppc64le-6.1 ppc64le-6.12 s390x-6.1 s390x-6.12 \
+	mipsel-6.1 mips64el-6.1 mips64el-6.12
 # Those that Debian has no kernels for, built in some minutes each.
 BUILT_GUESTS := ppc32-6.1 mips-6.1 microblaze-6.1 microblazeel-6.1 sh4-6.1 sparc64-6.1
 ARCH_GUESTS := $(filter $(ARCH)-%,$(FOREIGN_GUESTS) $(BUILT_GUESTS))

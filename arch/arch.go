@@ -71,6 +71,8 @@ type Build interface {
 	Constant(name string, near ...string) (value int64, ok bool)
 	// Member returns the size of a member of a structure or union, in bytes.
 	Member(structure, path string, near ...string) (size uint64, ok bool)
+	// Size returns a variable's size, in bytes.
+	Size(symbol string) (size uint64, ok bool)
 	// Content returns a symbol's link address, and so many bytes of the kernel
 	// from there on.
 	Content(symbol string, n int) (addr uint64, b []byte, ok bool)

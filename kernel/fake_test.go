@@ -33,6 +33,11 @@ func (f *fakeInfo) symbol(name string) (symbols.Symbol, bool) {
 	return s, ok
 }
 
+func (f *fakeInfo) sized(name string, bytes uint64) (symbols.Symbol, bool) {
+	s, ok := f.syms[name]
+	return s, ok && s.Size == bytes
+}
+
 func (f *fakeInfo) structure(name string, _ ...string) (structure, error) {
 	if s, ok := f.structs[name]; ok {
 		return s, nil

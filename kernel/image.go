@@ -22,6 +22,19 @@ func (i imageInfo) symbol(name string) (symbols.Symbol, bool) {
 	return s, err == nil
 }
 
+func (i imageInfo) sized(name string, bytes uint64) (found symbols.Symbol, ok bool) {
+	for _, s := range i.im.Symbols(name) {
+		if s.Size != bytes {
+			continue
+		}
+		if ok {
+			return symbols.Symbol{}, false
+		}
+		found, ok = s, true
+	}
+	return found, ok
+}
+
 func (i imageInfo) structure(name string, near ...string) (structure, error) {
 	s, err := i.im.Struct(name, near...)
 	if err != nil {

@@ -13,6 +13,8 @@ type debugInfo interface {
 	arch() *arch.Arch
 	// symbol finds the one symbol of a name.
 	symbol(name string) (symbols.Symbol, bool)
+	// sized finds the one symbol of a name that has so many bytes.
+	sized(name string, bytes uint64) (symbols.Symbol, bool)
 	// structure finds a struct or union by its name without the keyword;
 	// near are functions whose source file has it.
 	structure(name string, near ...string) (structure, error)

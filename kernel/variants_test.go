@@ -91,6 +91,25 @@ func TestVmapNodes(t *testing.T) {
 	})
 }
 
+// As since 6.9 on 32 bits, where there is one node and no pointer to it.
+func TestVmapNode(t *testing.T) {
+	each(t, func(t *testing.T, g *guest) {
+		delete(g.syms, "vmap_area_list")
+		g.def("rb_list", "root:w", "head:list_head")
+		g.def("vmap_node", "pool:w", "busy:rb_list", "lazy:rb_list")
+		size := g.structs["vmap_node"].bytes
+		node, a := g.fresh(size), g.fresh(g.structs["vmap_area"].bytes)
+		g.syms["single"] = symbols.Symbol{Name: "single", Addr: uint64(node) - g.slide, Size: size}
+		g.set("vmap_area", a, "va_start", 0x9000_0000)
+		g.set("vmap_area", a, "va_end", 0x9000_1000)
+		g.chain(g.of("vmap_node", node, "busy.head"), g.of("vmap_area", a, "list"))
+		areas, err := g.kernel().VmapAreas()
+		if err != nil || len(areas) != 1 || areas[0].Range.Start != 0x9000_0000 {
+			t.Errorf("areas %+v, %v", areas, err)
+		}
+	})
+}
+
 func TestModuleLayouts(t *testing.T) {
 	each(t, func(t *testing.T, g *guest) { // as up to 6.3
 		g.def("module_layout", "base:w", "size:4", "text_size:4", "ro_size:4", "ro_after_init_size:4")

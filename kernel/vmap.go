@@ -57,13 +57,39 @@ func newVmapLayout(l *layout) vmapLayout {
 		pages:   l.need("vm_struct", "pages"),
 		nrPages: l.need("vm_struct", "nr_pages"),
 	}
-	l.needSymbol("vmap_area_list", "vmap_nodes")
-	if !l.has("vmap_area_list") && l.has("vmap_nodes") {
-		l.find("vmap_node", nearVmap...)
-		v.nodeStride = l.size("vmap_node")
-		v.nodeBusy = l.need("vmap_node", "busy.head")
+	if l.has("vmap_area_list") {
+		return v
+	}
+	l.find("vmap_node", nearVmap...)
+	v.nodeStride = l.size("vmap_node")
+	v.nodeBusy = l.need("vmap_node", "busy.head")
+	if _, ok := l.info.sized(onlyNode, v.nodeStride); !ok {
+		l.needSymbol("vmap_nodes")
 	}
 	return v
+}
+
+// onlyNode is what vmap_nodes points to until there are more. On 32 bits there
+// never are, and compilers leave the pointer out.
+const onlyNode = "single"
+
+// vmapNodes returns where the array of the vmap nodes is, and how many it has.
+func (k *Kernel) vmapNodes() (nodes, n uint64, err error) {
+	if !k.has("vmap_nodes") {
+		if s, ok := k.info.sized(onlyNode, k.lay.vmap.nodeStride); ok {
+			return s.Addr + k.slide, 1, nil
+		}
+	}
+	if nodes, err = k.word("vmap_nodes"); err != nil {
+		return 0, 0, err
+	}
+	if n, err = k.number("nr_vmap_nodes"); err != nil {
+		n = 1
+	}
+	if n > maxVmapNodes {
+		return 0, 0, inconsistent("%d vmap nodes", n)
+	}
+	return nodes, n, nil
 }
 
 // VmapAreas lists the busy areas: in address order up to 6.8, by node since.
@@ -74,16 +100,9 @@ func (k *Kernel) VmapAreas() ([]VmapArea, error) {
 	if head, ok := k.Addr("vmap_area_list"); ok {
 		heads = []guestmem.GVA{head}
 	} else {
-		nodes, err := k.word("vmap_nodes")
+		nodes, n, err := k.vmapNodes()
 		if err != nil {
 			return nil, err
-		}
-		n, err := k.number("nr_vmap_nodes")
-		if err != nil {
-			n = 1
-		}
-		if n > maxVmapNodes {
-			return nil, inconsistent("%d vmap nodes", n)
 		}
 		for i := range n {
 			heads = append(heads, guestmem.GVA(nodes+i*lay.nodeStride+lay.nodeBusy.Offset))

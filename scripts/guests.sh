@@ -96,18 +96,30 @@ describe() {
 	armhf-6.1-lpae)
 		metas=(linux-image-armmp-lpae)
 		series=6.1 flavour=armmp-lpae ;;
+	armhf-6.12)
+		metas=(linux-image-armmp)
+		series=6.12 flavour=armmp ;;
 	ppc64le-6.1)
 		metas=(linux-image-powerpc64le)
 		series=6.1 flavour=powerpc64le ;;
+	ppc64le-6.12)
+		metas=(linux-image-powerpc64le)
+		series=6.12 flavour=powerpc64le ;;
 	s390x-6.1)
 		metas=(linux-image-s390x)
 		series=6.1 flavour=s390x ;;
+	s390x-6.12)
+		metas=(linux-image-s390x)
+		series=6.12 flavour=s390x ;;
 	mipsel-6.1)
 		metas=(linux-image-4kc-malta)
 		series=6.1 flavour=4kc-malta ;;
 	mips64el-6.1)
 		metas=(linux-image-5kc-malta)
 		series=6.1 flavour=5kc-malta ;;
+	mips64el-6.12)
+		metas=(linux-image-5kc-malta)
+		series=6.12 flavour=5kc-malta ;;
 	*)
 		return 1 ;;
 	esac
@@ -152,4 +164,4 @@ describe_built() {
 	compiler+=(bison flex)
 }
 
-readonly names="x86_64-6.1-cloud x86_64-6.12-cloud x86_64-6.1 x86_64-6.1-rt x86_64-6.12-rt i386-6.1 i386-6.1-pae arm64-6.1-cloud arm64-6.12-cloud arm64-6.12-16k armhf-6.1 armhf-6.1-lpae ppc64le-6.1 s390x-6.1 mipsel-6.1 mips64el-6.1 ppc32-6.1 mips-6.1 sparc64-6.1 sh4-6.1 microblaze-6.1 microblazeel-6.1"
+readonly names="x86_64-6.1-cloud x86_64-6.12-cloud x86_64-6.1 x86_64-6.1-rt x86_64-6.12-rt i386-6.1 i386-6.1-pae arm64-6.1-cloud arm64-6.12-cloud arm64-6.12-16k armhf-6.1 armhf-6.1-lpae armhf-6.12 ppc64le-6.1 ppc64le-6.12 s390x-6.1 s390x-6.12 mipsel-6.1 mips64el-6.1 mips64el-6.12 ppc32-6.1 mips-6.1 sparc64-6.1 sh4-6.1 microblaze-6.1 microblazeel-6.1"

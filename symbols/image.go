@@ -166,6 +166,11 @@ func (b build) Member(structure, path string, near ...string) (uint64, bool) {
 	return f.Size, err == nil
 }
 
+func (b build) Size(symbol string) (uint64, bool) {
+	s, err := b.im.Symbol(symbol)
+	return s.Size, err == nil
+}
+
 func (b build) Content(symbol string, n int) (uint64, []byte, bool) {
 	s, err := b.im.Symbol(symbol)
 	if err != nil {

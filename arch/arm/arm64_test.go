@@ -15,6 +15,8 @@ type image struct {
 func (image) Constant(string, ...string) (int64, bool)        { return 0, false }
 func (image) Member(string, string, ...string) (uint64, bool) { return 0, false }
 
+func (image) Size(string) (uint64, bool) { return 0, false }
+
 func (i image) Content(symbol string, n int) (uint64, []byte, bool) {
 	return i.text, i.header, symbol == "_text" && len(i.header) == n
 }

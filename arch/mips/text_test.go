@@ -146,6 +146,8 @@ func (c cacheShift) Constant(name string, _ ...string) (int64, bool) {
 
 func (cacheShift) Member(string, string, ...string) (uint64, bool) { return 0, false }
 
+func (cacheShift) Size(string) (uint64, bool) { return 0, false }
+
 func (cacheShift) Content(string, int) (uint64, []byte, bool) { return 0, nil, false }
 
 func TestAdapt(t *testing.T) {

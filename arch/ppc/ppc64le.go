@@ -4,14 +4,16 @@ import (
 	"debug/elf"
 	"encoding/binary"
 	"fmt"
+	"slices"
 
 	"github.com/leakvisor/leakvisor/arch"
 )
 
-// PPC64LE returns the row of 64-bit Power, little-endian, with radix trees and
-// 64 KB pages.
+// PPC64LE returns the row of 64-bit Power, little-endian, with radix trees
+// (arch/powerpc/include/asm/book3s/64/radix-64k.h); and with 64 KB pages, but for
+// kernels of which the page of zeros says otherwise (radix-4k.h).
 func PPC64LE() *arch.Arch {
-	return &arch.Arch{
+	a := &arch.Arch{
 		Name:     "ppc64le",
 		ELF:      arch.ELF{Machine: elf.EM_PPC64, Class: elf.ELFCLASS64, Data: elf.ELFDATA2LSB},
 		WordSize: 8,
@@ -46,6 +48,7 @@ func PPC64LE() *arch.Arch {
 		},
 		Linux: arch.Linux{
 			Text:       kernelQuadrant,
+			Entry:      "start_here_common", // behind copy_and_flush, arch/powerpc/kernel/head_64.S
 			SwitchedSP: "thread.ksp",
 			StackSize:  16 << 10, // THREAD_SIZE
 			CurrentIn:  &arch.Member{Register: "r13", Struct: "paca_struct", Member: "__current"},
@@ -62,6 +65,19 @@ func PPC64LE() *arch.Arch {
 			Console: "hvc0",
 		},
 	}
+	a.Adapt = func(b arch.Build) *arch.Arch {
+		if size, ok := b.Size("empty_zero_page"); !ok || size != 4<<10 {
+			return a
+		}
+		adapted, paging := *a, *a.Paging
+		paging.PageShift = 12
+		paging.Levels = slices.Clone(paging.Levels)
+		last := &paging.Levels[len(paging.Levels)-1]
+		last.Shift, last.Bits = 12, 9
+		adapted.Paging = &paging
+		return &adapted
+	}
+	return a
 }
 
 // regs lists the registers of size bytes each.
