@@ -57,27 +57,6 @@ type ELF struct {
 // ELFOf returns what an ELF header says.
 func ELFOf(h elf.FileHeader) ELF { return ELF{h.Machine, h.Class, h.Data} }
 
-// LongEntries says whether page table entries have 64 bits: what protects a page
-// has as many as an entry (pgprot_t).
-func LongEntries(b Build) bool {
-	size, ok := b.Member("vm_area_struct", "vm_page_prot", "handle_mm_fault")
-	return ok && size == 8
-}
-
-// Build tells of a kernel how it was built: of types, as the functions near see
-// them.
-type Build interface {
-	// Constant returns the value of an enumeration's constant.
-	Constant(name string, near ...string) (value int64, ok bool)
-	// Member returns the size of a member of a structure or union, in bytes.
-	Member(structure, path string, near ...string) (size uint64, ok bool)
-	// Size returns a variable's size, in bytes.
-	Size(symbol string) (size uint64, ok bool)
-	// Content returns a symbol's link address, and so many bytes of the kernel
-	// from there on.
-	Content(symbol string, n int) (addr uint64, b []byte, ok bool)
-}
-
 // Find returns which of some architectures it is, nil for none.
 func (e ELF) Find(archs []*Arch) *Arch {
 	for _, a := range archs {
@@ -398,16 +377,19 @@ func (a *Arch) PutWord(b []byte, v uint64) {
 
 // Uint reads an unsigned integer of len(b) bytes: 1, 2, 4 or 8; other
 // lengths read as zero.
-func (a *Arch) Uint(b []byte) uint64 {
+func (a *Arch) Uint(b []byte) uint64 { return Uint(a.Order, b) }
+
+// Uint is Arch.Uint for a byte order.
+func Uint(order binary.ByteOrder, b []byte) uint64 {
 	switch len(b) {
 	case 1:
 		return uint64(b[0])
 	case 2:
-		return uint64(a.Order.Uint16(b))
+		return uint64(order.Uint16(b))
 	case 4:
-		return uint64(a.Order.Uint32(b))
+		return uint64(order.Uint32(b))
 	case 8:
-		return a.Order.Uint64(b)
+		return order.Uint64(b)
 	}
 	return 0
 }

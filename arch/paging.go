@@ -112,6 +112,23 @@ type Level struct {
 	Virtual bool
 }
 
+// Levels lists tables of 8-byte entries: each is a page, but the root, which may be
+// smaller. Those above the last have leaf.
+func Levels(pageShift, vaBits uint, leaf Match) []Level {
+	names := []string{"pte", "pmd", "pud", "p4d"}
+	var out []Level
+	for shift := pageShift; shift < vaBits; shift += pageShift - 3 {
+		l := Level{Name: names[len(out)], Shift: shift, Bits: min(pageShift-3, vaBits-shift)}
+		if len(out) > 0 {
+			l.Leaf = leaf
+		}
+		out = append(out, l)
+	}
+	out[len(out)-1].Name = "pgd"
+	slices.Reverse(out)
+	return out
+}
+
 // Field is some bits of a word, from Shift up; without Bits there is none.
 type Field struct{ Shift, Bits uint }
 
@@ -154,10 +171,6 @@ func (p *Paging) Address(l Level, entry uint64) (phys uint64, ok bool) {
 func (p *Paging) Kernels(high uint64) bool {
 	return high == 0 && p.High == nil || slices.Contains(p.High, high)
 }
-
-// Root returns the physical address of the root that a value of RootRegister
-// names.
-func (p *Paging) Root(register uint64) uint64 { return register & p.RootMask() }
 
 // RootMask is the mask of the root's address in RootRegister.
 func (p *Paging) RootMask() uint64 {

@@ -113,11 +113,8 @@ func TestExtraLevel(t *testing.T) {
 }
 
 // longEntries is a 32-bit kernel whose page table entries have 64 bits.
-type longEntries struct{}
+type longEntries struct{ arch.Build }
 
-func (longEntries) Size(string) (uint64, bool)                 { return 0, false }
-func (longEntries) Constant(string, ...string) (int64, bool)   { return 0, false }
-func (longEntries) Content(string, int) (uint64, []byte, bool) { return 0, nil, false }
 func (longEntries) Member(_, path string, _ ...string) (uint64, bool) {
 	return 8, path == "vm_page_prot"
 }

@@ -2,7 +2,6 @@ package guestmem
 
 import (
 	"fmt"
-	"slices"
 
 	"github.com/leakvisor/leakvisor/arch"
 )
@@ -45,7 +44,7 @@ func FromRegisters(phys Physical, a *arch.Arch, regs map[string]uint64) (*Addres
 	if !ok && a.Paging.RootRegister != "" {
 		return nil, fmt.Errorf("register %s is missing", a.Paging.RootRegister)
 	}
-	s, err := NewAddressSpace(phys, a, GPA(a.Paging.Root(root)))
+	s, err := NewAddressSpace(phys, a, GPA(root&a.Paging.RootMask()))
 	if err != nil {
 		return nil, err
 	}
@@ -67,13 +66,13 @@ func (s *AddressSpace) WithRoot(root GPA) *AddressSpace {
 // WithLinearEnd returns the same address space with an earlier end of what is
 // mapped without tables (arch.Paging.LinearEnd).
 func (s *AddressSpace) WithLinearEnd(end GVA) *AddressSpace {
-	c, a, p := *s, *s.arch, *s.arch.Paging
-	p.Linear = slices.Clone(p.Linear)
-	for i := range p.Linear {
-		l := &p.Linear[i]
-		l.End = min(l.End, max(l.Start, uint64(end)))
-	}
-	a.Paging, c.arch = &p, &a
+	c := *s
+	c.arch = s.arch.WithPaging(func(p *arch.Paging) {
+		for i := range p.Linear {
+			l := &p.Linear[i]
+			l.End = min(l.End, max(l.Start, uint64(end)))
+		}
+	})
 	return &c
 }
 

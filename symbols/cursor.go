@@ -1,6 +1,10 @@
 package symbols
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+
+	"github.com/leakvisor/leakvisor/arch"
+)
 
 // cursor reads debug information byte by byte. What is read behind the end is
 // zero, and the cursor bad from then on.
@@ -34,16 +38,5 @@ func (c *cursor) bytes(n uint64) []byte {
 
 // uint reads a number of 1, 2, 4 or 8 bytes.
 func (c *cursor) uint(size uint64) uint64 {
-	b := c.bytes(size)
-	switch len(b) {
-	case 1:
-		return uint64(b[0])
-	case 2:
-		return uint64(c.order.Uint16(b))
-	case 4:
-		return uint64(c.order.Uint32(b))
-	case 8:
-		return c.order.Uint64(b)
-	}
-	return 0
+	return arch.Uint(c.order, c.bytes(size))
 }

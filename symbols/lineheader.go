@@ -134,21 +134,17 @@ func (h *lineHeader) form(form uint64) {
 		h.uleb()
 	case 0x09: // DW_FORM_block
 		h.bytes(h.uleb())
-	case 0x0b, 0x25: // DW_FORM_data1, strx1
-		h.bytes(1)
-	case 0x05, 0x26: // DW_FORM_data2, strx2
-		h.bytes(2)
-	case 0x27: // DW_FORM_strx3
-		h.bytes(3)
-	case 0x06, 0x28: // DW_FORM_data4, strx4
-		h.bytes(4)
-	case 0x07: // DW_FORM_data8
-		h.bytes(8)
-	case 0x1e: // DW_FORM_data16
-		h.bytes(16)
 	default:
-		h.bad = true
+		size, ok := formSizes[form]
+		h.bytes(size)
+		h.bad = h.bad || !ok
 	}
+}
+
+// formSizes are those of forms whose values all have the same, in bytes.
+var formSizes = map[uint64]uint64{
+	0x0b: 1, 0x05: 2, 0x06: 4, 0x07: 8, 0x1e: 16, // DW_FORM_data1 to data16
+	0x25: 1, 0x26: 2, 0x27: 3, 0x28: 4, // DW_FORM_strx1 to strx4
 }
 
 // indirect reads a name by its offset in a section of strings.

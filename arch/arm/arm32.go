@@ -63,37 +63,25 @@ func ARMv7() *arch.Arch {
 		},
 	}
 	a.Adapt = func(b arch.Build) *arch.Arch {
-		if !arch.LongEntries(b) {
-			return a
+		if arch.LongEntries(b) {
+			return a.WithPaging(lpae)
 		}
-		adapted := *a
-		adapted.Paging = lpae()
-		return &adapted
+		return a
 	}
 	return a
 }
 
-// lpae is what page tables are with the large physical address extension
+// lpae makes page tables those with the large physical address extension
 // (arch/arm/include/asm/pgtable-3level.h; ARM ARM, issue C, section B3.6). TTBR1
 // then begins at the second level, as it has the last gigabyte only; the table of
 // a task, which TTBR0 has, has all of the kernel's too. It lies in low memory,
 // below 4 GiB. Above the address in TTBR0 is the address space's number.
-func lpae() *arch.Paging {
-	return &arch.Paging{
-		PageShift: 12,
-		EntrySize: 8,
-		VABits:    32,
-		Levels: []arch.Level{
-			{Name: "pgd", Shift: 30, Bits: 2},
-			{Name: "pmd", Shift: 21, Bits: 9, Leaf: arch.Match{Mask: 3, Value: 1}},
-			{Name: "pte", Shift: 12, Bits: 9},
-		},
-		Absent:       arch.AllClear(1),
-		Frame:        0x00ff_ffff_f000,
-		RootSymbols:  []string{"swapper_pg_dir"},
-		RootRegister: "TTBR0",
-		RootFrame:    0xffff_ffe0,
-	}
+func lpae(p *arch.Paging) {
+	p.EntrySize = 8
+	p.Levels = arch.Levels(p.PageShift, p.VABits, block)
+	p.Absent = arch.AllClear(descValid)
+	p.RootRegister = "TTBR0"
+	p.Frame, p.RootFrame = 0x00ff_ffff_f000, 0xffff_ffe0
 }
 
 // regs32 lists the registers; see regs64 for those of the system.

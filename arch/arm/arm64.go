@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math/bits"
-	"slices"
 
 	"github.com/leakvisor/leakvisor/arch"
 )
@@ -87,7 +86,7 @@ func setPages(a *arch.Arch, pageShift, vaBits uint) {
 		EntrySize:    8,
 		VABits:       vaBits,
 		High:         []uint64{kernels >> vaBits},
-		Levels:       levels(pageShift, vaBits),
+		Levels:       arch.Levels(pageShift, vaBits, block),
 		Absent:       arch.AllClear(descValid),
 		Frame:        0x0000_ffff_ffff_ffff &^ (1<<pageShift - 1),
 		RootSymbols:  []string{"swapper_pg_dir"},
@@ -95,22 +94,6 @@ func setPages(a *arch.Arch, pageShift, vaBits uint) {
 		RootRegister: "TTBR1_EL1",
 		TaskTables:   true,
 	}
-}
-
-// levels lists the tables: each is a page, but the root, which may be smaller.
-func levels(pageShift, vaBits uint) []arch.Level {
-	names := []string{"pte", "pmd", "pud", "p4d"}
-	var out []arch.Level
-	for shift := pageShift; shift < vaBits; shift += pageShift - 3 {
-		l := arch.Level{Name: names[len(out)], Shift: shift, Bits: min(pageShift-3, vaBits-shift)}
-		if len(out) > 0 {
-			l.Leaf = block
-		}
-		out = append(out, l)
-	}
-	out[len(out)-1].Name = "pgd"
-	slices.Reverse(out)
-	return out
 }
 
 // regs64 lists the registers. System registers have numbers that differ with

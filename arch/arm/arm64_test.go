@@ -4,18 +4,16 @@ import (
 	"encoding/binary"
 	"fmt"
 	"testing"
+
+	"github.com/leakvisor/leakvisor/arch"
 )
 
 // image is a kernel with a header, linked at an address.
 type image struct {
+	arch.Build
 	text   uint64
 	header []byte
 }
-
-func (image) Constant(string, ...string) (int64, bool)        { return 0, false }
-func (image) Member(string, string, ...string) (uint64, bool) { return 0, false }
-
-func (image) Size(string) (uint64, bool) { return 0, false }
 
 func (i image) Content(symbol string, n int) (uint64, []byte, bool) {
 	return i.text, i.header, symbol == "_text" && len(i.header) == n
@@ -45,7 +43,7 @@ func TestGranule(t *testing.T) {
 		{0xffff_ffff_ffff_0000, header(0xc, "ARM\x64"), small},
 		{0x8000_0000, header(0xc, "ARM\x64"), small},
 	} {
-		a := ARM64().Adapt(image{test.text, test.header})
+		a := ARM64().Adapt(image{text: test.text, header: test.header})
 		var got []string
 		for _, l := range a.Paging.Levels {
 			got = append(got, fmt.Sprintf("{%s %d %d}", l.Name, l.Shift, l.Bits))

@@ -144,13 +144,11 @@ func adapt(a *arch.Arch, b arch.Build) *arch.Arch {
 	if shift += 3; !ok || shift < int64(a.Paging.PageShift) || shift > 20 {
 		return a
 	}
-	adapted, paging := *a, *a.Paging
-	paging.Levels = append([]arch.Level(nil), paging.Levels...)
-	last := &paging.Levels[len(paging.Levels)-1]
-	last.FrameShift = uint(shift) - paging.PageShift
-	last.Frame = ^uint64(0) >> (64 - 8*a.WordSize) &^ (1<<shift - 1)
-	adapted.Paging = &paging
-	return &adapted
+	return a.WithPaging(func(p *arch.Paging) {
+		last := &p.Levels[len(p.Levels)-1]
+		last.FrameShift = uint(shift) - p.PageShift
+		last.Frame = ^uint64(0) >> (64 - 8*a.WordSize) &^ (1<<shift - 1)
+	})
 }
 
 // regs lists the general registers by their names in o32, the program counter

@@ -138,17 +138,14 @@ func TestFrame(t *testing.T) {
 }
 
 // cacheShift is a kernel's _CACHE_SHIFT; zero for none.
-type cacheShift int64
-
-func (c cacheShift) Constant(name string, _ ...string) (int64, bool) {
-	return int64(c), c != 0 && name == "_CACHE_SHIFT"
+type cacheShift struct {
+	arch.Build
+	shift int64
 }
 
-func (cacheShift) Member(string, string, ...string) (uint64, bool) { return 0, false }
-
-func (cacheShift) Size(string) (uint64, bool) { return 0, false }
-
-func (cacheShift) Content(string, int) (uint64, []byte, bool) { return 0, nil, false }
+func (c cacheShift) Constant(name string, _ ...string) (int64, bool) {
+	return c.shift, c.shift != 0 && name == "_CACHE_SHIFT"
+}
 
 func TestAdapt(t *testing.T) {
 	last := func(a *arch.Arch) arch.Level {
@@ -156,12 +153,12 @@ func TestAdapt(t *testing.T) {
 		return p.Resolve(p.Levels[len(p.Levels)-1])
 	}
 	row := MIPS64LE()
-	adapted := last(row.Adapt(cacheShift(11)))
+	adapted := last(row.Adapt(cacheShift{shift: 11}))
 	phys, ok := row.Paging.Address(adapted, 0x12345<<14|0x7ff)
 	if !ok || phys != 0x12345000 {
 		t.Errorf("page at %#x, %v", phys, ok)
 	}
-	for _, a := range []*arch.Arch{row.Adapt(cacheShift(0)), row.Adapt(cacheShift(-9)), MIPS32BE().Adapt(cacheShift(9))} {
+	for _, a := range []*arch.Arch{row.Adapt(cacheShift{shift: 0}), row.Adapt(cacheShift{shift: -9}), MIPS32BE().Adapt(cacheShift{shift: 9})} {
 		if l := last(a); l.FrameShift != 0 {
 			t.Errorf("shift %d", l.FrameShift)
 		}

@@ -4,7 +4,6 @@ import (
 	"debug/elf"
 	"encoding/binary"
 	"fmt"
-	"slices"
 
 	"github.com/leakvisor/leakvisor/arch"
 )
@@ -69,13 +68,10 @@ func PPC64LE() *arch.Arch {
 		if size, ok := b.Size("empty_zero_page"); !ok || size != 4<<10 {
 			return a
 		}
-		adapted, paging := *a, *a.Paging
-		paging.PageShift = 12
-		paging.Levels = slices.Clone(paging.Levels)
-		last := &paging.Levels[len(paging.Levels)-1]
-		last.Shift, last.Bits = 12, 9
-		adapted.Paging = &paging
-		return &adapted
+		return a.WithPaging(func(p *arch.Paging) {
+			last := &p.Levels[len(p.Levels)-1]
+			p.PageShift, last.Shift, last.Bits = 12, 12, 9
+		})
 	}
 	return a
 }

@@ -74,35 +74,20 @@ func I386() *arch.Arch {
 		},
 	}
 	a.Adapt = func(b arch.Build) *arch.Arch {
-		if !arch.LongEntries(b) {
-			return a
+		if arch.LongEntries(b) {
+			return a.WithPaging(pae)
 		}
-		adapted := *a
-		adapted.Paging = pae()
-		return &adapted
+		return a
 	}
 	return a
 }
 
-// pae is what page tables are with physical address extension
+// pae makes page tables those with physical address extension
 // (arch/x86/include/asm/pgtable-3level_types.h; Intel SDM volume 3, section 4.4).
 // The root has four entries, and need only be aligned to its size.
-func pae() *arch.Paging {
-	return &arch.Paging{
-		PageShift: 12,
-		EntrySize: 8,
-		VABits:    32,
-		Levels: []arch.Level{
-			{Name: "pgd", Shift: 30, Bits: 2},
-			{Name: "pmd", Shift: 21, Bits: 9, Leaf: arch.AllSet(pagePSE)},
-			{Name: "pte", Shift: 12, Bits: 9},
-		},
-		Absent:       arch.AllClear(pagePresent),
-		Frame:        0x000f_ffff_ffff_f000,
-		RootSymbols:  []string{"swapper_pg_dir"},
-		RootRegister: "cr3",
-		RootFrame:    0xffff_ffe0,
-		// As on x86-64.
-		UserRoot: 1 << 12, UserRootSymbol: "pti_init",
-	}
+func pae(p *arch.Paging) {
+	p.EntrySize = 8
+	p.Levels = arch.Levels(p.PageShift, p.VABits, arch.AllSet(pagePSE))
+	p.Frame, p.RootFrame = 0x000f_ffff_ffff_f000, 0xffff_ffe0
+	p.UserRoot, p.UserRootSymbol = 1<<12, "pti_init" // as on x86-64
 }
