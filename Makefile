@@ -37,7 +37,7 @@ STATICCHECK := $(GO) tool -modfile=.ci/tools.mod staticcheck
 .PHONY: build setup guest guests foreign toolchains test test-tilegx test-unit test-kernels test-arch \
 	test-arch-all test-race lint \
 	fuzz-short bench bench-overhead bench-scan bench-symbols bench-kvm test-kvm oracle \
-	demo demo-initramfs clean
+	soak demo demo-initramfs clean
 
 build:
 	$(GO) build -o build/ ./cmd/leakvisor
@@ -158,6 +158,17 @@ bench-kvm: guest
 oracle:
 	@scripts/setup.sh -- $$(grep -v '^#' scripts/oracle/apt-packages)
 	@dir=$$(scripts/oracle/build.sh -s $(ORACLE)); $(GO) run ./internal/oracle "$$dir"
+
+# A guest that does much of what its kernel can do, all its modules included, and
+# should leak nothing: some minutes each of the parts that SOAK names. See docs/soak.md.
+SOAK ?= files,blocks,network,tracing,stress,modules
+SOAKFLAGS ?= --memory 5G
+soak: guest build
+	@scripts/setup.sh $(GUEST) -- kmod
+	@guest=$$(scripts/guest.sh $(GUEST)); \
+	build/leakvisor run --kernel "$$guest/vmlinuz" --vmlinux "$$guest/vmlinux" \
+		--initrd "$$(scripts/soak/root.sh $(GUEST))" --append "soak=$(SOAK)" \
+		--console build/soak-$(GUEST).console $(SOAKFLAGS)
 
 # What "leakvisor run" takes: a kernel, its symbols, and an initramfs that loads
 # a module with a leak.
