@@ -181,6 +181,9 @@ func (s *Session) orphan(p *picture, i int, at place, age time.Duration) report.
 	if out.PreciseOnly = p.hidden[i]; out.PreciseOnly && at.direct {
 		out.HiddenBy = s.hiddenBy(p, i)
 	}
+	if at.direct {
+		out.RefCounts = s.refCounts(p, i)
+	}
 	out.Backtrace = s.backtrace(o.Object)
 	so := &p.in.Objects[i]
 	content := gvaRange{Start: so.Addr, End: so.Addr + guestmem.GVA(so.Size)}

@@ -19,6 +19,7 @@ type types struct {
 	sites      map[siteKey][]symbols.Assigned
 	layouts    map[*symbols.Struct]symbols.Pointers
 	named      map[string]*symbols.Struct // by tag, nil for none
+	counts     map[*symbols.Struct][]report.RefCount
 }
 
 // siteKey is where an object was allocated: its backtrace, by the depot's
@@ -29,7 +30,7 @@ type siteKey struct {
 }
 
 func newTypes() *types {
-	t := &types{allocators: map[string]bool{}, sites: map[siteKey][]symbols.Assigned{}, layouts: map[*symbols.Struct]symbols.Pointers{}, named: map[string]*symbols.Struct{}}
+	t := &types{allocators: map[string]bool{}, sites: map[siteKey][]symbols.Assigned{}, layouts: map[*symbols.Struct]symbols.Pointers{}, named: map[string]*symbols.Struct{}, counts: map[*symbols.Struct][]report.RefCount{}}
 	for _, n := range hooks.Names() {
 		t.allocators[n] = true
 	}

@@ -77,6 +77,7 @@ func sampleLeaks() *Report {
 				Address: 0xffff888002553300, Size: 96, Kind: Slab, Cache: "kmalloc-96", AgeMS: 9120, Jiffies: 4294895574,
 				Comm: "insmod", PID: 32, Checksum: 0x2128895f, Dump: counting, Cycle: true, RetainedObjects: 2, RetainedBytes: 106,
 				Type: "struct leaky_request", PreciseOnly: true,
+				RefCounts: []RefCount{{"ref.refcount", 24, 1}, {"users", 28, -3}},
 				HiddenBy: &Reference{Class: "object", From: "0xffff888002553000", Offset: 16, Type: "struct keeper", Member: "cookie", Address: 0xffff888002553010, Value: 0xffff888002553300, To: 0xffff888002553300, NoPointer: true},
 				Backtrace: append([]Frame{
 					frame("kmalloc_trace", 0xffffffff810fe5a1, 0x11, 0x20, ""),

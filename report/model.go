@@ -163,12 +163,22 @@ type Orphan struct {
 	// let go: it and all that hang on it. Zero for others.
 	RetainedObjects uint64 `json:"retained_objects,omitempty"`
 	RetainedBytes   uint64 `json:"retained_bytes,omitempty"`
+	// RefCounts are the reference counts in a direct orphan whose type is known:
+	// whether somebody did not put it, or nobody freed it when it was put last.
+	RefCounts []RefCount `json:"refcounts,omitempty"`
 	// PreciseOnly says that words refer to the orphan, or to what it hangs on,
 	// that are no pointers by their type: only a precise scan finds it.
 	PreciseOnly bool `json:"precise_only,omitempty"`
 	// HiddenBy is one of these words, the last on a way to a direct orphan;
 	// nil where there are many such orphans.
 	HiddenBy *Reference `json:"hidden_by,omitempty"`
+}
+
+// RefCount is a reference count, as the guest has it.
+type RefCount struct {
+	Member string `json:"member"` // path in the structure
+	Offset uint64 `json:"offset"` // in bytes
+	Value  int32  `json:"value"`
 }
 
 // Frame is one return address of a backtrace, the innermost first.

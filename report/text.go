@@ -163,6 +163,13 @@ func (o *Orphan) appendMore(b []byte) []byte {
 		return b
 	}
 	b = fmt.Appendf(b, "leakvisor: %s %s\n", o.Address, strings.Join(words, ", "))
+	words = words[:0]
+	for _, c := range o.RefCounts {
+		words = append(words, fmt.Sprintf("%d in %s", c.Value, free(c.Member)))
+	}
+	if len(words) > 0 {
+		b = fmt.Appendf(b, "leakvisor: %s counts references, %s\n", o.Address, strings.Join(words, ", "))
+	}
 	if o.HiddenBy != nil {
 		b = fmt.Appendf(b, "leakvisor: %s is hidden from others by %s\n", o.Address, o.HiddenBy.text())
 	}

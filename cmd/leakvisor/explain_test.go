@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -81,7 +82,7 @@ func TestExplain(t *testing.T) {
 		if other == nil || other.State != report.StateOrphan || len(other.Referrers) != 1 || other.Referrers[0].Member != "other" || other.Referrers[0].From != fmt.Sprintf("%#x", pair.Addr) {
 			t.Errorf("the other of the pair: %+v", other)
 		}
-		if e := explained[pair.Addr]; e == nil || len(e.Content) != 2 || e.Content[0].Member != "key" || e.Content[0].Value != 70 || e.Content[1].Member != "other" {
+		if e := explained[pair.Addr]; e == nil || len(e.Content) != 3 || e.Content[0].Member != "key" || e.Content[0].Value != 70 || e.Content[1].Member != "other" {
 			t.Errorf("content of the pair: %+v", e)
 		}
 		for name, want := range map[string]string{"bss": "ex_bss [explain]", "pair.other": fmt.Sprintf("retains 2 objects of %d bytes", 2*pair.Size)} {
@@ -95,6 +96,13 @@ func TestExplain(t *testing.T) {
 			o := &rep.Orphans[i]
 			if uint64(o.Address) == plants["stale"].Addr {
 				t.Errorf("the conservative scan finds what an integer refers to:\n%s", record(o))
+			}
+			counts := []report.RefCount{{Member: "ref.refcount", Offset: 32, Value: 2}}
+			if !o.Direct {
+				counts = nil
+			}
+			if !slices.Equal(o.RefCounts, counts) {
+				t.Errorf("%s, direct %v, counts %v", o.Address, o.Direct, o.RefCounts)
 			}
 			if o.Direct != (uint64(o.Address) == pair.Addr) || !o.Direct && uint64(o.Root) != pair.Addr {
 				t.Errorf("%s direct %v, root %s", o.Address, o.Direct, o.Root)

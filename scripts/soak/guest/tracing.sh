@@ -17,8 +17,6 @@ cd /sys/kernel/tracing && {
 	put nop current_tracer
 	put 0 options/func_stack_trace
 	put '' set_ftrace_filter
-	put 1 function_profile_enabled && use
-	put 0 function_profile_enabled
 	put 1 /proc/sys/kernel/stack_tracer_enabled && use
 	put 0 /proc/sys/kernel/stack_tracer_enabled
 	# Each allocator that there is, at its entry, at its exit, and within.

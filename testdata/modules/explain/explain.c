@@ -7,6 +7,7 @@
 #include <linux/completion.h>
 #include <linux/delay.h>
 #include <linux/fs.h>
+#include <linux/kref.h>
 #include <linux/kthread.h>
 #include <linux/list.h>
 #include <linux/module.h>
@@ -19,7 +20,8 @@ struct ex_item {
 	u64 key;
 	void *other;
 	struct list_head list;
-	char fill[96];
+	struct kref ref;
+	char fill[92];
 };
 
 /* A number that once was an address is in it, and is no pointer by its type. */
@@ -178,6 +180,8 @@ static noinline void plant_leak_pair(void)
 	if (!item || !other)
 		return;
 	item->other = other;
+	kref_init(&item->ref);
+	kref_get(&item->ref);
 	LEAK("pair", item);
 	LEAK("pair.other", other);
 }
