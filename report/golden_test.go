@@ -78,7 +78,7 @@ func sampleLeaks() *Report {
 				Comm: "insmod", PID: 32, Checksum: 0x2128895f, Dump: counting, Cycle: true, RetainedObjects: 2, RetainedBytes: 106,
 				Type: "struct leaky_request", PreciseOnly: true,
 				RefCounts: []RefCount{{"ref.refcount", 24, 1}, {"users", 28, -3}},
-				HiddenBy: &Reference{Class: "object", From: "0xffff888002553000", Offset: 16, Type: "struct keeper", Member: "cookie", Address: 0xffff888002553010, Value: 0xffff888002553300, To: 0xffff888002553300, NoPointer: true},
+				HiddenBy:  &Reference{Class: "object", From: "0xffff888002553000", Offset: 16, Type: "struct keeper", Member: "cookie", Address: 0xffff888002553010, Value: 0xffff888002553300, To: 0xffff888002553300, NoPointer: true},
 				Backtrace: append([]Frame{
 					frame("kmalloc_trace", 0xffffffff810fe5a1, 0x11, 0x20, ""),
 					at(frame("leaky_open.isra.0", 0xffffffffc0005052, 0x52, 0x110, "leaky"), "drivers/leaky/a file.c", 42),
