@@ -162,7 +162,7 @@ oracle:
 # A guest that does much of what its kernel can do, all its modules included, and
 # should leak nothing: some minutes each of the parts that SOAK names. See docs/soak.md.
 SOAK ?= files,blocks,network,tracing,stress,modules
-SOAKFLAGS ?= --memory 5G
+SOAKFLAGS ?= --memory 5G --timeout 60m
 soak: guest build
 	@scripts/setup.sh $(GUEST) -- kmod
 	@guest=$$(scripts/guest.sh $(GUEST)); \
