@@ -163,7 +163,7 @@ oracle:
 # should leak nothing: some minutes each of the parts that SOAK names. See docs/soak.md.
 SOAK ?= files,blocks,network,tracing,stress,modules
 SOAKFLAGS ?= --memory 5G --timeout 60m
-soak: guest build
+soak: build
 	@scripts/setup.sh $(GUEST) -- kmod
 	@guest=$$(scripts/guest.sh $(GUEST)); \
 	build/leakvisor run --kernel "$$guest/vmlinuz" --vmlinux "$$guest/vmlinux" \

@@ -1,7 +1,7 @@
 package leak
 
 import (
-	"slices"
+	"cmp"
 	"strings"
 
 	"github.com/leakvisor/leakvisor/guestmem"
@@ -17,7 +17,7 @@ const (
 	// refCountPath ends the path of the number in a refcount_t
 	// (include/linux/refcount.h, 6.1; refcount_types.h, 6.12), which krefs and
 	// kobjects have in them, and in an atomic_t that is called so.
-	refCountPath = "refs.counter"
+	refCountPath = ".refs.counter"
 )
 
 // refCounts returns the reference counts in an object whose type is known:
@@ -33,35 +33,34 @@ func (s *Session) refCounts(p *picture, i int) []report.RefCount {
 		counts = countsIn(st.Leaves(maxLeaves))
 		s.types.counts[st] = counts
 	}
-	var out []report.RefCount
-	for k, c := range counts {
+	var some, none []report.RefCount
+	for _, c := range counts {
 		var b [refCountSize]byte
 		if c.Offset+refCountSize > so.Size || guestmem.Read(p.mem, so.Addr+guestmem.GVA(c.Offset), b[:]) != nil {
 			continue
 		}
-		c.Value = int32(s.arch.Uint(b[:]))
-		switch first := len(out) == 1 && out[0].Value == 0; {
-		case c.Value != 0 && first:
-			out[0] = c
-		case c.Value != 0 || k == 0:
-			out = append(out, c)
+		if c.Value = int32(s.arch.Uint(b[:])); c.Value != 0 {
+			some = append(some, c)
+		} else {
+			none = append(none, c)
 		}
 	}
-	return slices.Clip(out[:min(len(out), maxRefCounts)])
+	if len(some) == 0 {
+		return none[:min(len(none), 1)]
+	}
+	return some[:min(len(some), maxRefCounts)]
 }
 
 // countsIn picks the reference counts of a structure.
 func countsIn(leaves []symbols.Leaf) []report.RefCount {
 	var out []report.RefCount
 	for _, l := range leaves {
-		path, ok := strings.CutSuffix(l.Path, refCountPath)
-		if !ok || l.Size != refCountSize || path != "" && !strings.HasSuffix(path, ".") {
+		path, ok := strings.CutSuffix("."+l.Path, refCountPath)
+		if !ok || l.Size != refCountSize {
 			continue
 		}
-		if path = strings.TrimSuffix(path, "."); path == "" {
-			path = l.Path
-		}
-		out = append(out, report.RefCount{Member: path, Offset: l.At})
+		member := cmp.Or(strings.TrimPrefix(path, "."), l.Path)
+		out = append(out, report.RefCount{Member: member, Offset: l.At})
 	}
 	return out
 }

@@ -82,7 +82,7 @@ func TestExplain(t *testing.T) {
 		if other == nil || other.State != report.StateOrphan || len(other.Referrers) != 1 || other.Referrers[0].Member != "other" || other.Referrers[0].From != fmt.Sprintf("%#x", pair.Addr) {
 			t.Errorf("the other of the pair: %+v", other)
 		}
-		if e := explained[pair.Addr]; e == nil || len(e.Content) != 3 || e.Content[0].Member != "key" || e.Content[0].Value != 70 || e.Content[1].Member != "other" {
+		if e := explained[pair.Addr]; e == nil || len(e.Content) != 3 || e.Content[0].Member != "key" || e.Content[0].Value != 70 || e.Content[1].Member != "other" || e.Content[2].Member != "ref.refcount.refs.counter" || e.Content[2].Value != 2 {
 			t.Errorf("content of the pair: %+v", e)
 		}
 		for name, want := range map[string]string{"bss": "ex_bss [explain]", "pair.other": fmt.Sprintf("retains 2 objects of %d bytes", 2*pair.Size)} {

@@ -31,7 +31,7 @@ trap 'exit 143' TERM
 # Makes apt believe in a machine of the guest's architecture on which nothing is
 # installed, with the lists that scripts/guest.sh has fetched for it.
 apt_lists() {
-	mkdir -p "$temp/apt/archives/partial" "$temp/apt/lists/partial"
+	mkdir -p "$temp/apt/archives/partial"
 	: >"$temp/apt/status"
 	if [ "$debian" != "$(dpkg --print-architecture)" ]; then
 		export APT_CONFIG=$cache/apt/$debian/conf
@@ -59,8 +59,8 @@ fetch() {
 	local name
 
 	apt_lists
-	mkdir -p "$temp/root"/usr/{bin,sbin,lib,lib32,lib64}
-	for name in bin sbin lib lib32 lib64; do
+	mkdir -p "$temp/root"/usr/{bin,sbin,lib,lib64}
+	for name in bin sbin lib lib64; do
 		ln -s "usr/$name" "$temp/root/$name"
 	done
 	say "fetching programs for $debian"

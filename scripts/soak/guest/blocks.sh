@@ -26,16 +26,15 @@ try create soak-linear "0 65536 linear $loop0 0" && {
 	try dmsetup remove soak-linear
 }
 raid() {
-	mdadm --create /dev/md0 --run --assume-clean --metadata=1.2 "$@" </dev/null
+	level=$1
+	shift
+	try mdadm --create /dev/md0 --run --assume-clean --metadata=1.2 --level="$level" --raid-devices=$# "$@" </dev/null && {
+		try use /dev/md0
+		try mdadm --stop /dev/md0
+	}
 }
-try raid --level=1 --raid-devices=2 "$loop0" "$loop1" && {
-	try use /dev/md0
-	try mdadm --stop /dev/md0
-}
-try raid --level=5 --raid-devices=3 "$loop0" "$loop1" "$loop2" && {
-	try use /dev/md0
-	try mdadm --stop /dev/md0
-}
+raid 1 "$loop0" "$loop1"
+raid 5 "$loop0" "$loop1" "$loop2"
 losetup -D
 rm -f /tmp/disk?
 try modprobe zram && {

@@ -1,5 +1,6 @@
 # File systems on a loop device: made, filled, emptied, unmounted.
 try modprobe loop
+read_all() { tar -cf - /mnt/a 2>/dev/null | wc -c; }
 use() {
 	cp -r /usr/sbin /mnt/a/ 2>/dev/null
 	mkdir -p /mnt/a/x/y/z
@@ -10,10 +11,17 @@ use() {
 		xattr -w user.a b /mnt/a/x/$i 2>/dev/null
 	done
 	sync
-	tar -cf - /mnt/a 2>/dev/null | wc -c
+	read_all
 	mv /mnt/a/x /mnt/a/u
 	rm -rf /mnt/a/u
 	echo 3 >/proc/sys/vm/drop_caches
+}
+# What is on the disk is mounted for a command.
+mounted() {
+	try mount -t "$1" -o loop /tmp/disk /mnt/a && {
+		try "$2"
+		try umount /mnt/a
+	}
 }
 for fs in ext2 ext4 btrfs xfs f2fs vfat exfat; do
 	modprobe $fs 2>/dev/null
@@ -22,10 +30,7 @@ for fs in ext2 ext4 btrfs xfs f2fs vfat exfat; do
 	btrfs | xfs | f2fs) try mkfs.$fs -f /tmp/disk ;;
 	ext*) try mkfs.$fs -F /tmp/disk ;;
 	*) try mkfs.$fs /tmp/disk ;;
-	esac && try mount -t $fs -o loop /tmp/disk /mnt/a && {
-		try use
-		try umount /mnt/a
-	}
+	esac && mounted $fs use
 	rm -f /tmp/disk
 done
 mkdir -p /tmp/lower /tmp/upper /tmp/work
@@ -35,13 +40,8 @@ try mount -t overlay -o lowerdir=/tmp/lower,upperdir=/tmp/upper,workdir=/tmp/wor
 	rm /mnt/a/ls
 	try umount /mnt/a
 }
-try mksquashfs /usr/sbin /tmp/disk -quiet -no-progress -comp xz && try mount -t squashfs -o loop /tmp/disk /mnt/a && {
-	tar -cf - /mnt/a 2>/dev/null | wc -c
-	try umount /mnt/a
-}
-try mkfs.erofs /tmp/disk2 /usr/sbin && try mount -t erofs -o loop /tmp/disk2 /mnt/a && {
-	tar -cf - /mnt/a 2>/dev/null | wc -c
-	try umount /mnt/a
-}
-rm -rf /tmp/disk* /tmp/lower /tmp/upper /tmp/work
+try mksquashfs /usr/sbin /tmp/disk -quiet -no-progress -comp xz && mounted squashfs read_all
+rm -f /tmp/disk
+try mkfs.erofs /tmp/disk /usr/sbin && mounted erofs read_all
+rm -rf /tmp/disk /tmp/lower /tmp/upper /tmp/work
 losetup -D

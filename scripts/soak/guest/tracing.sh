@@ -21,11 +21,14 @@ cd /sys/kernel/tracing && {
 	put 0 /proc/sys/kernel/stack_tracer_enabled
 	# Each allocator that there is, at its entry, at its exit, and within.
 	for f in $(grep -owE '(__kmalloc|kmalloc_trace|__kmalloc_cache|kmem_cache_alloc|kmem_cache_alloc_lru)(_noprof)?|kfree|kmem_cache_free|vfree|__vmalloc_node_range' /proc/kallsyms | sort -u); do
-		put "p:p_$f $f" kprobe_events && echo "r:r_$f $f \$retval" >>kprobe_events
+		add "p:p_$f $f" kprobe_events
+		add "r:r_$f $f \$retval" kprobe_events
+		# Where an instruction begins there.
 		for off in 4 5 7 8 10 12 16 20 24; do
 			echo "p:i_${f}_$off $f+$off" >>kprobe_events
 		done 2>/dev/null
 	done
+	echo "soak: $(wc -l <kprobe_events) probes of allocators"
 	put 1 events/kprobes/enable && use
 	put 0 events/kprobes/enable
 	put '' kprobe_events
